@@ -1,0 +1,31 @@
+//! The rules of a passkey integration: who may sign in, when MFA flags change, what proves a user.
+//!
+//! # Layout
+//! - [`identity`]: user identifiers and what was typed, validated.
+//! - [`time`]: a point in time, always passed in.
+//! - [`user`]: a user of the authentication system, and [`user::UserDirectory`], the port to it.
+//! - [`mfa`]: when a created passkey changes a user's MFA settings.
+//! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
+//! - [`session`]: sessions and the replay guard, with their ports.
+//! - [`unavailable`]: why a system behind a port could not answer.
+//!
+//! No AWS, no HTTP, no JSON, no clock, no randomness and no environment: all of these are arguments.
+
+pub mod identity;
+pub mod mfa;
+pub mod passkey;
+pub mod session;
+pub mod time;
+pub mod unavailable;
+pub mod user;
+
+pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
+pub use mfa::{MfaPolicy, MfaState, MfaUpdate};
+pub use passkey::{
+    Inspected, NotVerified, PasskeyClaims, PasskeyVerifier, Rejection, SignedPasskeyData, VerifiedPasskey,
+    verify_passkey,
+};
+pub use session::{Claim, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore};
+pub use time::Timestamp;
+pub use unavailable::{Reason, Unavailable};
+pub use user::{AccountStatus, Candidate, Resolution, User, UserDirectory};

@@ -1,0 +1,257 @@
+//! What a function implements, and the edge that calls it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::caller::{Caller, CallerPolicy};
+use crate::envelope::{self, Arrived, HttpRequest, Shape};
+use crate::problem::{Code, Problem};
+use crate::telemetry;
+
+/// The largest HTTP body accepted, in bytes, decoded.
+const MAX_BODY: usize = 64 * 1024;
+/// What is kept of an invocation's time for the answer itself.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// One function's work on an event, whatever envelope the event came in.
+pub trait Action: Send + Sync {
+    /// The function's name, for the log.
+    const NAME: &'static str;
+    /// The public text of an answer with status 500.
+    const FAILURE: &'static str;
+
+    /// Answers one event from an authenticated caller.
+    fn answer(&self, event: &[u8], call: &Call) -> impl Future<Output = Result<Reply, Problem>> + Send;
+
+    /// Answers when time ran out or a panic was caught; the problem itself, unless the action's protocol wants otherwise.
+    fn failed(&self, problem: Problem) -> Result<Reply, Problem> {
+        Err(problem)
+    }
+}
+
+/// What an action knows of the call beside the event.
+#[derive(Debug)]
+pub struct Call {
+    /// Who calls.
+    pub caller: Caller,
+    /// The time of the call.
+    pub now: SystemTime,
+    user_ref: OnceLock<String>,
+}
+
+impl Call {
+    /// A call by `caller` at `now`.
+    pub fn new(caller: Caller, now: SystemTime) -> Self {
+        Self { caller, now, user_ref: OnceLock::new() }
+    }
+
+    /// Notes whom the call is about: the log gets a short hash, since a user id may be an e-mail address.
+    pub fn about(&self, user_id: &str) {
+        let digest = Sha256::digest(user_id);
+        let short = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        // The first user named stays.
+        let _ = self.user_ref.set(short);
+    }
+}
+
+/// An answer with status 200.
+#[derive(Debug)]
+pub struct Reply {
+    body: String,
+    outcome: &'static str,
+    code: Option<&'static str>,
+    cause: Option<String>,
+}
+
+impl Reply {
+    /// Answers with `body`; `outcome` is a word for the log.
+    pub fn new(outcome: &'static str, body: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_string(body)
+            .map_err(|_| Problem::new(Code::InternalError, "answer: not serialisable"))?;
+        Ok(Self { body, outcome, code: None, cause: None })
+    }
+
+    /// Adds the code of a refusal that is answered with status 200.
+    #[must_use]
+    pub fn code(mut self, code: Option<&'static str>) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Adds the cause of a failure that is answered with status 200: logged, never answered.
+    #[must_use]
+    pub fn cause(mut self, cause: Option<String>) -> Self {
+        self.cause = cause;
+        self
+    }
+}
+
+/// The runtime's word on one invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// Finds the log line.
+    pub request_id: &'a str,
+    /// When Lambda will stop the function.
+    pub deadline: Option<SystemTime>,
+}
+
+/// A panic in a direct invocation: reported to the runtime as a function error, without the panic's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crashed;
+
+/// Everything around an action: envelope, caller, time limit, panic, answer, log line.
+#[derive(Debug)]
+pub struct Edge<A> {
+    action: A,
+    callers: CallerPolicy,
+    warm: AtomicBool,
+}
+
+/// What goes into the answer and the log line.
+struct Handled {
+    shape: Shape,
+    caller: Option<&'static str>,
+    user_ref: Option<String>,
+    result: Result<Reply, Problem>,
+    panicked: bool,
+}
+
+impl<A: Action> Edge<A> {
+    /// Puts `action` behind `callers`.
+    pub fn new(action: A, callers: CallerPolicy) -> Self {
+        Self { action, callers, warm: AtomicBool::new(false) }
+    }
+
+    /// Answers one invocation, whose payload is any JSON text, at `now`.
+    pub async fn respond(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Box<RawValue>, Crashed> {
+        let started = Instant::now();
+        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        let handled = self.handle(payload, invocation, now).await;
+
+        let (status, body) = match &handled.result {
+            Ok(reply) => (200, reply.body.clone()),
+            Err(problem) => (problem.code.status(), problem.body(A::FAILURE, invocation.request_id)),
+        };
+        let (outcome, code, cause) = match &handled.result {
+            Ok(reply) => (reply.outcome, reply.code, reply.cause.as_deref()),
+            Err(problem) if status >= 500 => {
+                ("failed", Some(problem.code.as_str()), problem.cause.as_deref())
+            }
+            Err(problem) => ("refused", Some(problem.code.as_str()), problem.cause.as_deref()),
+        };
+        telemetry::log_invocation(&telemetry::Line {
+            action: A::NAME,
+            outcome,
+            code,
+            status,
+            caller: handled.caller,
+            user_ref: handled.user_ref.as_deref(),
+            cause,
+            duration: started.elapsed(),
+            request_id: invocation.request_id,
+            cold_start,
+        });
+
+        if handled.panicked && handled.shape == Shape::Direct {
+            return Err(Crashed);
+        }
+        let allow = status == Code::MethodNotAllowed.status();
+        let answer = envelope::render(handled.shape, status, &body, allow);
+        RawValue::from_string(answer).map_err(|_| Crashed)
+    }
+
+    async fn handle(&self, payload: &str, invocation: Invocation<'_>, now: SystemTime) -> Handled {
+        let refused = |shape, problem| Handled {
+            shape,
+            caller: None,
+            user_ref: None,
+            result: Err(problem),
+            panicked: false,
+        };
+        let (shape, event, admitted) = match envelope::recognise(payload) {
+            Arrived::Direct(event) => (Shape::Direct, event, self.callers.admit_direct()),
+            // Any gateway understands format 1.0's answer.
+            Arrived::Unknown(cause) => return refused(Shape::V1, Problem::new(Code::InvalidRequest, cause)),
+            Arrived::Http(request) => {
+                if let Err(problem) = check_http(&request) {
+                    return refused(request.shape, problem);
+                }
+                let admitted = self.callers.admit_http(&request, now);
+                (request.shape, request.body.into(), admitted)
+            }
+        };
+        let caller = match admitted {
+            Ok(caller) => caller,
+            Err(cause) => return refused(shape, Problem::new(Code::Unauthenticated, cause)),
+        };
+        let call = Call::new(caller, now);
+        let (result, panicked) =
+            self.answer_in_time(&event, &call, remaining(invocation.deadline, now)).await;
+        Handled {
+            shape,
+            caller: Some(call.caller.kind()),
+            user_ref: call.user_ref.into_inner(),
+            result,
+            panicked,
+        }
+    }
+
+    async fn answer_in_time(
+        &self,
+        event: &[u8],
+        call: &Call,
+        budget: Option<Duration>,
+    ) -> (Result<Reply, Problem>, bool) {
+        let work = AssertUnwindSafe(self.action.answer(event, call)).catch_unwind();
+        let done = match budget {
+            Some(budget) => tokio::time::timeout(budget, work).await,
+            None => Ok(work.await),
+        };
+        match done {
+            Ok(Ok(result)) => (result, false),
+            Ok(Err(_panic)) => (self.action.failed(Problem::new(Code::InternalError, "panic")), true),
+            Err(_elapsed) => {
+                (self.action.failed(Problem::new(Code::ProviderUnavailable, "deadline: out of time")), false)
+            }
+        }
+    }
+}
+
+/// The time left for the work; a deadline in the past is none (cargo-lambda sends one).
+fn remaining(deadline: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
+    let left = deadline?.duration_since(now).ok()?;
+    Some(left.saturating_sub(MARGIN))
+}
+
+fn check_http(request: &HttpRequest) -> Result<(), Problem> {
+    if request.method != "POST" {
+        return Err(Problem::new(Code::MethodNotAllowed, "http: method"));
+    }
+    if request.body.len() > MAX_BODY {
+        return Err(Problem::new(Code::TooLarge, "http: body size"));
+    }
+    let json = |value: &&str| {
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    };
+    if !request.headers.all("content-type").iter().all(json) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "http: content-type"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "action_tests.rs"]
+mod tests;

@@ -1,0 +1,125 @@
+//! Who may call a function.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use secrecy::ExposeSecret;
+use settings::Settings;
+
+use crate::envelope::{Headers, HttpRequest};
+use crate::signature::{self, BadSignature, SignatureHeaders, SigningSecret};
+
+/// A caller who is authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Invoked the function directly, which IAM allowed.
+    Direct,
+    /// Signed the HTTP request.
+    Signed {
+        /// The `webhook-id`: a fresh one for each call that is meant.
+        id: String,
+        /// When the signature stops being accepted.
+        valid_until: SystemTime,
+    },
+    /// Called over HTTP with AWS credentials, which the function URL checked.
+    Iam,
+}
+
+impl Caller {
+    /// The way of calling, for the log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Signed { .. } => "signed",
+            Self::Iam => "iam",
+        }
+    }
+}
+
+/// Which callers a function accepts.
+#[derive(Debug)]
+pub struct CallerPolicy {
+    http: HttpAuth,
+    direct: bool,
+}
+
+#[derive(Debug)]
+enum HttpAuth {
+    Signature { secrets: Vec<SigningSecret>, tolerance: Duration },
+    Iam,
+}
+
+impl CallerPolicy {
+    /// Reads `ACTION_CALLER_AUTH`, `ACTION_SIGNING_SECRETS`, `ACTION_SIGNATURE_TOLERANCE_SECONDS` and
+    /// `ACTION_DIRECT_INVOCATION`.
+    pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
+        let iam = settings.choice("ACTION_CALLER_AUTH", &[("signature", false), ("iam", true)], Some(false));
+        let secrets = read_secrets(settings);
+        let tolerance = settings.number("ACTION_SIGNATURE_TOLERANCE_SECONDS", 300, 1..=3600);
+        let direct =
+            settings.choice("ACTION_DIRECT_INVOCATION", &[("allow", true), ("deny", false)], Some(true));
+        let http = match iam? {
+            true => HttpAuth::Iam,
+            false => HttpAuth::Signature { secrets: secrets?, tolerance: Duration::from_secs(tolerance?) },
+        };
+        Some(Self { http, direct: direct? })
+    }
+
+    /// Tells whether every HTTP request will be refused for want of a secret.
+    pub fn refuses_all_http(&self) -> bool {
+        matches!(&self.http, HttpAuth::Signature { secrets, .. } if secrets.is_empty())
+    }
+
+    /// Admits a direct invocation, unless those are denied.
+    pub(crate) fn admit_direct(&self) -> Result<Caller, Refused> {
+        if self.direct { Ok(Caller::Direct) } else { Err(Refused::Direct) }
+    }
+
+    /// Admits an HTTP request that is signed, or carries IAM's word, at `now`.
+    pub(crate) fn admit_http(&self, request: &HttpRequest, now: SystemTime) -> Result<Caller, Refused> {
+        let (secrets, tolerance) = match &self.http {
+            HttpAuth::Signature { secrets, tolerance } => (secrets, *tolerance),
+            HttpAuth::Iam if request.iam => return Ok(Caller::Iam),
+            HttpAuth::Iam => return Err(Refused::NoIam),
+        };
+        let headers = SignatureHeaders {
+            id: single(&request.headers, "webhook-id")?,
+            timestamp: single(&request.headers, "webhook-timestamp")?,
+            signatures: single(&request.headers, "webhook-signature")?,
+        };
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signed_at = signature::verify(secrets, headers, &request.body, seconds, tolerance)?;
+        let valid_until = UNIX_EPOCH + Duration::from_secs(signed_at) + tolerance;
+        Ok(Caller::Signed { id: headers.id.to_owned(), valid_until })
+    }
+}
+
+/// Why a caller is refused. Logged, never answered.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("direct invocation is denied")]
+    Direct,
+    #[error("no IAM authorizer context")]
+    NoIam,
+    #[error("signature: {0}")]
+    Signature(#[from] BadSignature),
+}
+
+fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, BadSignature> {
+    match headers.all(name).as_slice() {
+        [value] => Ok(value),
+        _ => Err(BadSignature::Header(name)),
+    }
+}
+
+fn read_secrets(settings: &mut Settings<'_>) -> Option<Vec<SigningSecret>> {
+    const NAME: &str = "ACTION_SIGNING_SECRETS";
+    let Some(text) = settings.secret(NAME) else {
+        return Some(Vec::new());
+    };
+    let secrets: Option<_> =
+        text.expose_secret().split_ascii_whitespace().map(SigningSecret::parse).collect();
+    if secrets.is_none() {
+        settings.problem(NAME, "one or more of whsec_ and the base64 of 24 to 64 bytes, separated by spaces");
+    }
+    secrets
+}

@@ -1,0 +1,23 @@
+//! The edge kit: everything between the Lambda runtime and an action, and no business word.
+//!
+//! # Layout
+//! - [`action`]: [`Action`], what a function implements, and [`Edge`], which calls it.
+//! - [`runtime`]: [`run`], the whole of a function's `main`.
+//! - [`caller`]: who may call: direct invocation, signed HTTP, IAM.
+//! - [`signature`]: Standard Webhooks signatures.
+//! - [`problem`]: the stable error codes and their answers.
+//! - [`telemetry`]: JSON logs.
+//! - `envelope`: the five shapes in which a call arrives and is answered.
+
+pub mod action;
+pub mod caller;
+mod envelope;
+pub mod problem;
+pub mod runtime;
+pub mod signature;
+pub mod telemetry;
+
+pub use action::{Action, Call, Crashed, Edge, Invocation, Reply};
+pub use caller::{Caller, CallerPolicy};
+pub use problem::{Code, Problem};
+pub use runtime::run;

@@ -1,0 +1,96 @@
+//! The whole of a function's `main`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use settings::Settings;
+
+use crate::action::{Action, Edge, Invocation};
+use crate::caller::CallerPolicy;
+use crate::telemetry;
+
+/// Reads the configuration, then serves invocations until Lambda stops the process.
+///
+/// All problems of the configuration are logged in one line, and the process ends.
+pub async fn run<A: Action + 'static>(
+    from_settings: impl FnOnce(&mut Settings<'_>) -> Option<A>,
+) -> ExitCode {
+    telemetry::start();
+    let mut settings = Settings::from_env();
+    // The runtime panics where one is missing.
+    for name in [
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+    ] {
+        if settings.optional(name).is_none() {
+            settings.problem(name, "required: Lambda sets it, and so do `make run` and `cargo lambda watch`");
+        }
+    }
+    let callers = CallerPolicy::from_settings(&mut settings);
+    let action = from_settings(&mut settings);
+    let edge = match settings.finish(action.zip(callers)) {
+        Ok((action, callers)) => {
+            if callers.refuses_all_http() {
+                telemetry::log_refuses_all_http(A::NAME);
+            }
+            Edge::new(action, callers)
+        }
+        Err(problems) => {
+            telemetry::log_start_failure(&problems);
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(edge).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::log_runtime_failure(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve<A: Action + 'static>(edge: Edge<A>) -> Result<(), lambda_runtime::Error> {
+    let edge = Arc::new(edge);
+    let handler = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let edge = Arc::clone(&edge);
+        async move {
+            let invocation = Invocation {
+                request_id: &event.context.request_id,
+                deadline: UNIX_EPOCH.checked_add(Duration::from_millis(event.context.deadline)),
+            };
+            edge.respond(event.payload.get(), invocation, SystemTime::now()).await.map_err(|_crashed| {
+                Diagnostic { error_type: "InternalError".into(), error_message: "internal_error".into() }
+            })
+        }
+    });
+    Runtime::new(handler).layer(tower::layer::layer_fn(Readable)).run().await
+}
+
+/// Replaces a payload that is no JSON by `null`, which the edge refuses like any other bad event; the runtime
+/// itself would post an error of its own.
+#[derive(Clone)]
+struct Readable<S>(S);
+
+impl<S: tower::Service<LambdaInvocation>> tower::Service<LambdaInvocation> for Readable<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> S::Future {
+        let text = std::str::from_utf8(&invocation.body);
+        if !text.is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
+            invocation.body = b"null".as_slice().into();
+        }
+        self.0.call(invocation)
+    }
+}

@@ -1,0 +1,170 @@
+//! Reads settings by name and reports every problem at once.
+//!
+//! Values never appear in a problem, only names and rules: a setting may be a secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+/// A reader of settings that remembers what was missing or malformed.
+///
+/// Each reading method returns `None` after noting a problem, so that a caller can go on to read the rest;
+/// [`Settings::finish`] then tells all problems together. An empty value counts as absent.
+pub struct Settings<'a> {
+    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    problems: Vec<Problem>,
+}
+
+/// One setting that is missing or malformed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting's name.
+    pub name: &'static str,
+    /// What is expected of it.
+    pub rule: String,
+}
+
+/// All problems of one start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", problem.name, problem.rule)?;
+        }
+        Ok(())
+    }
+}
+
+impl Settings<'static> {
+    /// Reads from the process environment.
+    pub fn from_env() -> Self {
+        Self::from_lookup(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+}
+
+impl<'a> Settings<'a> {
+    /// Reads from any lookup, so that tests need not touch the environment.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
+        Self { lookup: Box::new(lookup), problems: Vec::new() }
+    }
+
+    /// Reads a setting that may be absent.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Reads a setting that must be there.
+    pub fn required(&mut self, name: &'static str) -> Option<String> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.problem(name, "required");
+        }
+        value
+    }
+
+    /// Reads a secret that may be absent.
+    pub fn secret(&self, name: &str) -> Option<SecretString> {
+        self.optional(name).map(SecretString::from)
+    }
+
+    /// Reads a whole number within `range`, or its default.
+    pub fn number<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Option<T>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
+        let Some(value) = self.optional(name) else {
+            return Some(default);
+        };
+        let number = value.trim().parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let (low, high) = range.into_inner();
+            self.problem(name, format!("a whole number from {low} to {high}"));
+        }
+        number
+    }
+
+    /// Reads one of a closed set of words; without a default the setting is required.
+    pub fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&str, T)],
+        default: Option<T>,
+    ) -> Option<T> {
+        let value = match (self.optional(name), default) {
+            (Some(value), _) => value,
+            (None, Some(default)) => return Some(default),
+            (None, None) => String::new(),
+        };
+        let chosen = words.iter().find(|(word, _)| *word == value.trim()).map(|(_, choice)| *choice);
+        if chosen.is_none() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.problem(name, format!("one of {}", words.join(", ")));
+        }
+        chosen
+    }
+
+    /// Notes a problem.
+    pub fn problem(&mut self, name: &'static str, rule: impl Into<String>) {
+        self.problems.push(Problem { name, rule: rule.into() });
+    }
+
+    /// Gives `value` if nothing was missing or malformed, and all problems otherwise.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            _ => Err(Problems(self.problems)),
+        }
+    }
+}
+
+impl fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("problems", &self.problems).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &'static [(&'static str, &'static str)]) -> Settings<'static> {
+        Settings::from_lookup(|name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn reports_all_problems_together_and_no_values() {
+        let mut settings = settings(&[("TTL", "planted-value"), ("KIND", "planted-value"), ("EMPTY", " ")]);
+        let ttl = settings.number("TTL", 10, 1..=60);
+        let kind = settings.choice("KIND", &[("a", 1), ("b", 2)], Some(1));
+        let pool = settings.required("POOL");
+        let empty = settings.required("EMPTY");
+        assert_eq!((ttl, kind, &pool, &empty), (None, None, &None, &None));
+
+        let problems = settings.finish(pool).unwrap_err().to_string();
+        assert_eq!(
+            problems,
+            "TTL: a whole number from 1 to 60; KIND: one of a, b; POOL: required; EMPTY: required"
+        );
+    }
+
+    #[test]
+    fn falls_back_to_defaults() {
+        let mut settings = settings(&[("TTL", " 20 ")]);
+        assert_eq!(settings.number("TTL", 10, 1..=60), Some(20));
+        assert_eq!(settings.number("OTHER", 10, 1..=60), Some(10));
+        assert_eq!(settings.choice("KIND", &[("a", 1)], Some(1)), Some(1));
+        assert_eq!(settings.choice("KIND", &[("a", 1)], None), None);
+        assert_eq!(settings.finish(Some(())).unwrap_err().0.len(), 1);
+    }
+}
