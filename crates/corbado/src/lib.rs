@@ -1,1 +1,16 @@
-//! corbado
+//! Corbado's Backend API: the verdict on `signedPasskeyData`.
+//!
+//! # Layout
+//! - [`client`]: [`BackendApi`], base URL, credential and one JSON call.
+//! - [`token`]: reads the claims of a token nobody has verified yet.
+//! - [`verifier`]: [`Verifier`], the domain's `PasskeyVerifier`.
+
+pub mod client;
+pub mod token;
+pub mod verifier;
+
+pub use client::BackendApi;
+pub use verifier::Verifier;
+
+/// The name of this system in logs.
+const SYSTEM: &str = "corbado";

@@ -45,8 +45,10 @@ pub enum Candidate {
     Nobody,
     /// Exactly one user. `verified` is false when only an unverified e-mail address points there.
     One {
-        /// The user.
-        user: User,
+        /// The stable id.
+        id: UserIdentifier,
+        /// The state of the account.
+        status: AccountStatus,
         /// Whether the identifier certainly belongs to that user.
         verified: bool,
     },
@@ -74,16 +76,16 @@ pub enum Resolution {
 impl Candidate {
     /// Decides what pre-login answers.
     pub fn resolve(self) -> Resolution {
-        let (user, verified) = match self {
+        let (id, status, verified) = match self {
             Self::Nobody => return Resolution::UserNotFound,
             Self::Several => return Resolution::Untyped,
-            Self::One { user, verified } => (user, verified),
+            Self::One { id, status, verified } => (id, status, verified),
         };
-        match user.status {
+        match status {
             // An account that was only just created by an administrator has no verified address yet.
             AccountStatus::ForceChangePassword => Resolution::ForceChangePassword,
             _ if !verified => Resolution::Untyped,
-            AccountStatus::Active => Resolution::Found(user.id),
+            AccountStatus::Active => Resolution::Found(id),
             AccountStatus::Disabled => Resolution::AccountDisabled,
             AccountStatus::ResetRequired => Resolution::ResetRequired,
             AccountStatus::Unusable => Resolution::Untyped,
@@ -114,18 +116,15 @@ pub trait UserDirectory {
 mod tests {
     use super::*;
 
-    fn user(status: AccountStatus) -> User {
-        User { id: UserIdentifier::new("ada").unwrap(), status, mfa: MfaState::default() }
-    }
-
     #[test]
     fn resolves_every_candidate() {
         use AccountStatus::{Active, Disabled, ForceChangePassword, ResetRequired, Unusable};
-        let one = |status, verified| Candidate::One { user: user(status), verified };
+        let id = UserIdentifier::new("ada").unwrap();
+        let one = |status, verified| Candidate::One { id: id.clone(), status, verified };
         let rows = [
             (Candidate::Nobody, Resolution::UserNotFound),
             (Candidate::Several, Resolution::Untyped),
-            (one(Active, true), Resolution::Found(UserIdentifier::new("ada").unwrap())),
+            (one(Active, true), Resolution::Found(id.clone())),
             (one(Active, false), Resolution::Untyped),
             (one(Disabled, true), Resolution::AccountDisabled),
             (one(Disabled, false), Resolution::Untyped),
@@ -144,7 +143,8 @@ mod tests {
     fn only_active_accounts_sign_in() {
         use AccountStatus::{Active, Disabled, ForceChangePassword, ResetRequired, Unusable};
         for status in [Active, Disabled, ForceChangePassword, ResetRequired, Unusable] {
-            assert_eq!(user(status).may_sign_in(), status == Active, "{status:?}");
+            let user = User { id: UserIdentifier::new("ada").unwrap(), status, mfa: MfaState::default() };
+            assert_eq!(user.may_sign_in(), status == Active, "{status:?}");
         }
     }
 }

@@ -12,3 +12,7 @@ pub use post_append::PostAppend;
 pub use post_login::{PostLogin, SessionCreated};
 pub use pre_login::{PreLogin, Resolved};
 pub use read::Invalid;
+
+/// `{}`: done, and nothing to tell.
+#[derive(Debug, serde::Serialize)]
+pub struct Empty {}

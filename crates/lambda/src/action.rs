@@ -1,6 +1,7 @@
 //! What a function implements, and the edge that calls it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -214,7 +215,9 @@ impl<A: Action> Edge<A> {
         call: &Call,
         budget: Option<Duration>,
     ) -> (Result<Reply, Problem>, bool) {
-        let work = AssertUnwindSafe(self.action.answer(event, call)).catch_unwind();
+        // Boxed: the SDKs' futures nest deeper than the compiler follows in a function's `main`.
+        let work: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.action.answer(event, call));
+        let work = AssertUnwindSafe(work).catch_unwind();
         let done = match budget {
             Some(budget) => tokio::time::timeout(budget, work).await,
             None => Ok(work.await),

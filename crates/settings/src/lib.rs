@@ -112,9 +112,12 @@ impl<'a> Settings<'a> {
         chosen
     }
 
-    /// Notes a problem.
+    /// Notes a problem; one that two readers find is noted once.
     pub fn problem(&mut self, name: &'static str, rule: impl Into<String>) {
-        self.problems.push(Problem { name, rule: rule.into() });
+        let problem = Problem { name, rule: rule.into() };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// Gives `value` if nothing was missing or malformed, and all problems otherwise.
@@ -148,6 +151,7 @@ mod tests {
         let ttl = settings.number("TTL", 10, 1..=60);
         let kind = settings.choice("KIND", &[("a", 1), ("b", 2)], Some(1));
         let pool = settings.required("POOL");
+        assert_eq!(settings.required("POOL"), None);
         let empty = settings.required("EMPTY");
         assert_eq!((ttl, kind, &pool, &empty), (None, None, &None, &None));
 

@@ -1,1 +1,19 @@
-//! sqlite
+//! The embedded store: users, sessions and the replay guard in one SQLite file, for laptops and tests.
+//!
+//! Several processes share the file. Nothing is opened before it is needed, so that a store that cannot be used is an
+//! answer (`provider_unavailable`) and not a crash.
+//!
+//! # Layout
+//! - [`store`]: [`Store`], the file, its migrations and its locking.
+//! - `directory`, `sessions`: the domain's ports on it.
+//! - [`seed`]: demo users.
+
+mod directory;
+pub mod seed;
+mod sessions;
+pub mod store;
+
+pub use store::Store;
+
+/// The name of this system in logs.
+const SYSTEM: &str = "embedded";

@@ -1,0 +1,211 @@
+//! The Backend API: where it is, how to authenticate, what its answers mean.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use domain::{Reason, Unavailable};
+use outbound::{Answer, Failure, Https};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use settings::Settings;
+
+use crate::SYSTEM;
+
+/// Source: Corbado's documentation; private clouds differ.
+const DEFAULT_URL: &str = "https://backendapi.cloud.corbado.io/v2";
+
+/// A client of Corbado's Backend API. Makes each call once.
+#[derive(Debug, Clone)]
+pub struct BackendApi {
+    https: Https,
+    base_url: String,
+    authorization: SecretString,
+}
+
+/// Why a call brought no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// Corbado refused the request's content: a definite 400 or 422 with Corbado's error body.
+    Refused,
+    /// Anything else, our own credential being refused included.
+    Unavailable(Unavailable),
+}
+
+impl BackendApi {
+    /// Reads `CORBADO_BACKEND_API_URL`, `CORBADO_PROJECT_ID` and `CORBADO_API_KEY` or `CORBADO_API_SECRET`.
+    pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
+        let base_url = base_url(settings);
+        let authorization = authorization(settings);
+        Some(Self { https: https.clone(), base_url: base_url?, authorization: authorization? })
+    }
+
+    /// Posts to a path below the base URL.
+    pub(crate) async fn post<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, CallError> {
+        let unavailable = |reason| CallError::Unavailable(Unavailable::new(SYSTEM, reason));
+        let body = serde_json::to_string(body).map_err(|_| unavailable(Reason::Refused))?;
+        let url = format!("{}{path}", self.base_url);
+        let answer = self.https.post_json(&url, &self.authorization, body).await;
+        let answer = answer.map_err(|failure| {
+            unavailable(match failure {
+                Failure::Timeout => Reason::Timeout,
+                Failure::Transport => Reason::Transport,
+                Failure::TooLarge => Reason::Unreadable,
+                Failure::Request => Reason::Refused,
+            })
+        })?;
+        if answer.status == 200 {
+            return serde_json::from_slice(&answer.body).map_err(|_| {
+                CallError::Unavailable(Unavailable::new(SYSTEM, Reason::Unreadable).status(answer.status))
+            });
+        }
+        Err(refusal(&answer))
+    }
+}
+
+/// Classifies an answer that is no success.
+fn refusal(answer: &Answer) -> CallError {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Detail,
+    }
+    #[derive(Deserialize)]
+    struct Detail {
+        r#type: String,
+    }
+    let code = serde_json::from_slice::<Body>(&answer.body).ok().map(|body| body.error.r#type);
+    let reason = match (answer.status, &code) {
+        (400 | 422, Some(_)) => return CallError::Refused,
+        (401 | 403, _) => Reason::Credential,
+        (429, _) => Reason::Throttled,
+        (400..=499, _) => Reason::Refused,
+        (500..=599, _) => Reason::Failed,
+        _ => Reason::Unreadable,
+    };
+    let unavailable = Unavailable::new(SYSTEM, reason).status(answer.status);
+    CallError::Unavailable(unavailable.code(&code.unwrap_or_default()))
+}
+
+/// Reads the base URL: `/v2` at its end is added where it is missing, and a second one removed.
+fn base_url(settings: &mut Settings<'_>) -> Option<String> {
+    const NAME: &str = "CORBADO_BACKEND_API_URL";
+    let url = settings.optional(NAME).unwrap_or_else(|| DEFAULT_URL.to_owned());
+    let url = url.trim();
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    if !host.is_some_and(|host| !host.is_empty() && !host.contains(['?', '#', '@', ' '])) {
+        settings.problem(NAME, "an http or https URL without query or credentials");
+        return None;
+    }
+    let mut root = url.trim_end_matches('/');
+    while let Some(shorter) = root.strip_suffix("/v2") {
+        root = shorter.trim_end_matches('/');
+    }
+    Some(format!("{root}/v2"))
+}
+
+/// Reads the credential: Bearer with an API key, else Basic with project id and API secret.
+fn authorization(settings: &mut Settings<'_>) -> Option<SecretString> {
+    let header = |text: &SecretString, make: &dyn Fn(&str) -> String| {
+        let text = text.expose_secret().trim();
+        text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| SecretString::from(make(text)))
+    };
+    let (name, header) = if let Some(key) = settings.secret("CORBADO_API_KEY") {
+        ("CORBADO_API_KEY", header(&key, &|key| format!("Bearer {key}")))
+    } else if let Some(secret) = settings.secret("CORBADO_API_SECRET") {
+        let project = settings.optional("CORBADO_PROJECT_ID").unwrap_or_default();
+        let basic = |secret: &str| {
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{secret}", project.trim())))
+        };
+        ("CORBADO_API_SECRET", header(&secret, &basic))
+    } else {
+        settings.problem("CORBADO_API_SECRET", "required, unless CORBADO_API_KEY is set");
+        return None;
+    };
+    if header.is_none() {
+        settings.problem(name, "printable ASCII without spaces");
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T>(pairs: &[(&str, &str)], read: impl Fn(&mut Settings<'_>) -> Option<T>) -> Result<T, String> {
+        let mut settings = Settings::from_lookup(|name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        });
+        let value = read(&mut settings);
+        settings.finish(value).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn normalises_the_base_url() {
+        let expected = Ok("https://api.example/v2".to_owned());
+        for url in [
+            "https://api.example",
+            "https://api.example/",
+            "https://api.example/v2",
+            "https://api.example/v2/",
+            "https://api.example/v2/v2",
+            " https://api.example/v2//v2/ ",
+        ] {
+            assert_eq!(read(&[("CORBADO_BACKEND_API_URL", url)], base_url), expected, "{url}");
+        }
+        assert_eq!(read(&[], base_url), Ok("https://backendapi.cloud.corbado.io/v2".to_owned()));
+        for url in [
+            "api.example",
+            "ftp://api.example",
+            "https://",
+            "https://user:planted@api.example",
+            "https://a/?x",
+        ] {
+            let problem = read(&[("CORBADO_BACKEND_API_URL", url)], base_url).unwrap_err();
+            assert!(
+                problem.starts_with("CORBADO_BACKEND_API_URL: ") && !problem.contains("planted"),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn authenticates_by_basic_or_bearer() {
+        let shown = |pairs: &[(&str, &str)]| {
+            read(pairs, authorization).map(|header| header.expose_secret().to_owned())
+        };
+        let project = ("CORBADO_PROJECT_ID", "pro-1");
+        let secret = ("CORBADO_API_SECRET", "s3cret");
+        assert_eq!(shown(&[project, secret]), Ok("Basic cHJvLTE6czNjcmV0".to_owned()));
+        assert_eq!(shown(&[project, secret, ("CORBADO_API_KEY", "k1")]), Ok("Bearer k1".to_owned()));
+        assert!(shown(&[project]).unwrap_err().starts_with("CORBADO_API_SECRET: required"));
+        let newline = shown(&[("CORBADO_API_KEY", "planted\nx: y")]).unwrap_err();
+        assert_eq!(newline, "CORBADO_API_KEY: printable ASCII without spaces");
+    }
+
+    #[test]
+    fn classifies_answers() {
+        let corbado = br#"{"httpStatusCode":400,"message":"m","requestData":{"requestID":"req-1"},"runtime":0.1,"error":{"type":"validation_error"}}"#;
+        let html: &[u8] = b"<html>";
+        let shown = |status, body: &[u8]| match refusal(&Answer { status, body: body.to_vec() }) {
+            CallError::Refused => "refused".to_owned(),
+            CallError::Unavailable(cause) => cause.to_string(),
+        };
+        let rows = [
+            (400, corbado.as_slice(), "refused"),
+            (422, corbado, "refused"),
+            (400, html, "corbado: refused, status 400"),
+            (401, corbado, "corbado: credential, status 401, validation_error"),
+            (403, html, "corbado: credential, status 403"),
+            (404, corbado, "corbado: refused, status 404, validation_error"),
+            (429, html, "corbado: throttled, status 429"),
+            (500, corbado, "corbado: failed, status 500, validation_error"),
+            (302, html, "corbado: unreadable, status 302"),
+            (204, b"", "corbado: unreadable, status 204"),
+        ];
+        for (status, body, expected) in rows {
+            assert_eq!(shown(status, body), expected);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The HTTPS client: rustls with ring, few roots, connections reused for a short time.
+
+use std::time::Duration;
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
+use settings::Settings;
+
+/// The roots of AWS's own certificate authority.
+const AMAZON: &str = include_str!("../roots/amazon.pem");
+/// The roots behind the common hosts and CDNs.
+const PUBLIC: &str = include_str!("../roots/public.pem");
+/// How long an idle connection is kept. A frozen function wakes up with dead sockets, so: not long.
+const IDLE: Duration = Duration::from_secs(15);
+/// The largest answer read, in bytes.
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// Whom to trust. `TLS_ROOTS_FILE` replaces either set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// AWS endpoints only.
+    Aws,
+    /// AWS endpoints and other systems.
+    Public,
+}
+
+/// The client. Cloning shares the connections and the TLS configuration.
+#[derive(Debug, Clone)]
+pub struct Https {
+    connector: SharedHttpConnector,
+    timeout: Duration,
+}
+
+/// An answer of any status.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Not within the time limit.
+    #[error("timeout")]
+    Timeout,
+    /// No connection, or it broke.
+    #[error("transport")]
+    Transport,
+    /// More than 256 KiB.
+    #[error("answer too large")]
+    TooLarge,
+    /// The request cannot be formed: a bad URL or header.
+    #[error("request")]
+    Request,
+}
+
+impl Https {
+    /// Reads `UPSTREAM_TIMEOUT_MS` and `TLS_ROOTS_FILE`.
+    pub fn from_settings(settings: &mut Settings<'_>, trust: Trust) -> Option<Self> {
+        let timeout = settings.number("UPSTREAM_TIMEOUT_MS", 2000, 50..=30_000);
+        let roots = match settings.optional("TLS_ROOTS_FILE") {
+            None => Some(embedded_roots(trust)),
+            Some(path) => {
+                let roots = std::fs::read_to_string(path).ok().filter(|pem| readable_roots(pem));
+                if roots.is_none() {
+                    settings
+                        .problem("TLS_ROOTS_FILE", "a readable PEM file of one or more root certificates");
+                }
+                roots
+            }
+        };
+        Some(Self::new(&roots?, Duration::from_millis(timeout?)))
+    }
+
+    /// Trusts the roots in `pem`, which must have been checked: a malformed one panics.
+    fn new(pem: &str, timeout: Duration) -> Self {
+        let roots = TrustStore::empty().with_pem_certificate(pem.as_bytes());
+        let mut connector =
+            Connector::builder().pool_idle_timeout(IDLE).tls_provider(Provider::rustls(CryptoMode::Ring));
+        // Building a context of rustls with roots set has no way to fail.
+        if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
+            connector = connector.tls_context(context);
+        }
+        Self { connector: SharedHttpConnector::new(connector.build()), timeout }
+    }
+
+    /// The time limit of one call.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The same client for the AWS SDK, which sets time limits of its own.
+    pub fn sdk_http_client(&self) -> SharedHttpClient {
+        let connector = self.connector.clone();
+        http_client_fn(move |_settings, _components| connector.clone())
+    }
+
+    /// Posts JSON and reads the whole answer within the time limit.
+    ///
+    /// Sends at most once, except over a reused connection that was already closed before anything was sent.
+    pub async fn post_json(
+        &self,
+        url: &str,
+        authorization: &SecretString,
+        body: String,
+    ) -> Result<Answer, Failure> {
+        let mut request = HttpRequest::new(SdkBody::from(body));
+        request.set_method("POST").map_err(|_| Failure::Request)?;
+        request.set_uri(url).map_err(|_| Failure::Request)?;
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("accept", "application/json"),
+            ("authorization", authorization.expose_secret()),
+        ] {
+            request.headers_mut().try_insert(name, value.to_owned()).map_err(|_| Failure::Request)?;
+        }
+        let exchange = async {
+            let response =
+                self.connector.call(request).await.map_err(|error| {
+                    if error.is_timeout() { Failure::Timeout } else { Failure::Transport }
+                })?;
+            let status = response.status().as_u16();
+            let mut stream = ByteStream::new(response.into_body());
+            let mut body = Vec::new();
+            while let Some(chunk) = stream.next().await {
+                body.extend_from_slice(&chunk.map_err(|_| Failure::Transport)?);
+                if body.len() > MAX_ANSWER {
+                    return Err(Failure::TooLarge);
+                }
+            }
+            Ok(Answer { status, body })
+        };
+        tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Failure::Timeout))
+    }
+}
+
+fn embedded_roots(trust: Trust) -> String {
+    match trust {
+        Trust::Aws => AMAZON.to_owned(),
+        Trust::Public => format!("{AMAZON}{PUBLIC}"),
+    }
+}
+
+/// Tells whether a PEM holds at least one certificate and every one can be a trust anchor.
+fn readable_roots(pem: &str) -> bool {
+    let mut any = false;
+    CertificateDer::pem_slice_iter(pem.as_bytes()).all(|certificate| {
+        any = true;
+        certificate.is_ok_and(|certificate| webpki::anchor_from_trusted_cert(&certificate).is_ok())
+    }) && any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn embedded_roots_are_still_trusted_by_mozilla() {
+        for (pem, count) in [(AMAZON, 5), (PUBLIC, 17)] {
+            let roots = certificates(pem);
+            assert_eq!(roots.len(), count);
+            for root in roots {
+                assert!(
+                    webpki_root_certs::TLS_SERVER_ROOT_CERTS.contains(&root),
+                    "no longer trusted: one of\n{pem}"
+                );
+            }
+            assert!(readable_roots(pem));
+        }
+    }
+
+    #[test]
+    fn refuses_roots_that_would_panic_or_trust_nobody() {
+        let good = AMAZON.to_owned();
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for bad in ["", "no PEM", garbage, &format!("{good}{garbage}"), "-----BEGIN CERTIFICATE-----\n*"] {
+            assert!(!readable_roots(bad), "{bad}");
+        }
+        let mut settings = Settings::from_lookup(|name| {
+            (name == "TLS_ROOTS_FILE").then(|| "/nowhere/planted.pem".to_owned())
+        });
+        let https = Https::from_settings(&mut settings, Trust::Aws);
+        let problems = settings.finish(https).unwrap_err().to_string();
+        assert_eq!(problems, "TLS_ROOTS_FILE: a readable PEM file of one or more root certificates");
+    }
+}
