@@ -1,1 +1,29 @@
-//! sandbox
+//! The functions on a laptop: no account, no network, the real binaries.
+//!
+//! Nothing here is deployed, and nothing of what is deployed uses it.
+//!
+//! # Layout
+//! - [`host`]: [`Host`], the local host: invocations by name and function URLs, on one loopback port.
+//! - [`function`]: [`function::Function`], one function's processes.
+//! - `runtime_api`: the Lambda Runtime API those processes speak to.
+//! - `gateway`: HTTP requests to function-URL events and back.
+//! - `guard`: keeps web pages away from the local host.
+//! - `corbado`: answers in Corbado's place for the sample tokens.
+//! - [`sample`]: the events below `events/`.
+//! - [`secrets`]: a signing secret for each function.
+//! - [`invoke`]: sends a sample to the local host.
+
+mod corbado;
+pub mod function;
+mod gateway;
+mod guard;
+pub mod host;
+pub mod invoke;
+mod runtime_api;
+pub mod sample;
+pub mod secrets;
+
+pub use host::Host;
+
+/// The functions, by the names under which they are deployed.
+pub const FUNCTIONS: [&str; 3] = ["pre-login", "post-login", "post-append"];

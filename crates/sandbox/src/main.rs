@@ -1,1 +1,159 @@
-fn main() {}
+//! `sandbox run` and `sandbox invoke`: the functions on a laptop.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::{Parser, Subcommand};
+use lambda::signature::SigningSecret;
+use sandbox::function::LogSink;
+use sandbox::host::{Host, local_functions};
+use sandbox::invoke::{self, Via};
+use sandbox::{FUNCTIONS, sample, secrets};
+use sqlite::store::state_directory;
+
+#[derive(Parser)]
+#[command(about = "Runs the functions on this machine: no account, no network.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Seed the embedded store, start the local host and serve until Ctrl-C.
+    Run {
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 9000)]
+        port: u16,
+    },
+    /// Send events/<FUNCTION>/<EVENT>.json to the local host and show the answer.
+    Invoke {
+        /// The function: pre-login, post-login or post-append.
+        function: String,
+        /// The name of the sample.
+        event: String,
+        /// How to send it.
+        #[arg(long, value_enum, default_value_t = Via::Direct)]
+        via: Via,
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 9000)]
+        port: u16,
+        /// The folder of the samples.
+        #[arg(long, default_value = "events")]
+        events: PathBuf,
+    },
+    /// Print settings for `cargo lambda watch` as NAME=value lines: the embedded store and the local secrets.
+    WatchEnv,
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run { port } => run(port).await,
+        Command::Invoke { function, event, via, port, events } => {
+            invoke_sample(&events, &function, &event, via, port)
+        }
+        Command::WatchEnv => watch_env(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "sandbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(port: u16) -> Result<(), Failure> {
+    let environment: HashMap<String, String> = std::env::vars().collect();
+    let state = state(&environment)?;
+    let secrets = secrets::load_or_create(&state)?;
+    let store = embedded_store(&environment, &state);
+    store.seed(&sqlite::seed::DEMO_USERS).await?;
+
+    let binaries = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
+    let log: LogSink = Arc::new(|_function, line| say(line));
+    let functions = local_functions(&binaries, port, &environment, &secrets);
+    let mut host = Host::start(port, functions, log)
+        .await
+        .map_err(|error| format!("127.0.0.1:{port}: {error}; choose another port with PORT=…"))?;
+    say(&welcome(&host, store.path()));
+    tokio::select! {
+        () = host.wait() => {}
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    Ok(())
+}
+
+fn welcome(host: &Host, store: &Path) -> String {
+    let address = host.address();
+    let port = if address.port() == 9000 { String::new() } else { format!(" PORT={}", address.port()) };
+    let urls: String =
+        FUNCTIONS.iter().map(|name| format!("  http://{address}/lambda-url/{name}\n")).collect();
+    format!(
+        "The functions listen; Ctrl-C ends them.\n\n{urls}\n\
+         Users, sessions: {}\n\n\
+         Try in another terminal:\n\
+         \x20 make invoke{port} F=pre-login E=by-email\n\
+         \x20 make invoke{port} F=post-login E=user-id VIA=url\n\
+         \x20 make invoke{port} F=post-append E=first-passkey VIA=url\n",
+        store.display()
+    )
+}
+
+fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16) -> Result<(), Failure> {
+    let environment: HashMap<String, String> = std::env::vars().collect();
+    if !FUNCTIONS.contains(&function) {
+        return Err(format!("no function {function}: one of {}", FUNCTIONS.join(", ")).into());
+    }
+    let cases = sample::cases(events, function)?;
+    if !cases.iter().any(|known| known == case) {
+        return Err(format!("no sample {case}: one of {}", cases.join(", ")).into());
+    }
+    let sample = sample::read(events, function, case)?;
+    let secrets = secrets::load_or_create(&state(&environment)?)?;
+    let secret = secrets.get(function).and_then(|text| SigningSecret::parse(text));
+    let secret = secret.ok_or("the signing secret of this function is malformed")?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let base_url = format!("http://127.0.0.1:{port}");
+    let reply = invoke::send(&base_url, &sample, via, &secret, now)
+        .map_err(|error| format!("{base_url}: {error}; is `make run` running?"))?;
+    say(&reply.to_string());
+    Ok(())
+}
+
+fn watch_env() -> Result<(), Failure> {
+    let environment: HashMap<String, String> = std::env::vars().collect();
+    let secrets = secrets::load_or_create(&state(&environment)?)?;
+    // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
+    let secrets: Vec<_> = secrets.into_values().collect();
+    say(&format!("ACTION_SIGNING_SECRETS={}", secrets.join(" ")));
+    if !environment.contains_key("CORBADO_PROJECT_ID") {
+        for (name, value) in sandbox::host::corbado_settings(9000) {
+            say(&format!("{name}={value}"));
+        }
+    }
+    Ok(())
+}
+
+fn state(environment: &HashMap<String, String>) -> Result<PathBuf, Failure> {
+    state_directory(|name| environment.get(name).cloned())
+        .ok_or("neither XDG_STATE_HOME nor HOME is set".into())
+}
+
+fn embedded_store(environment: &HashMap<String, String>, state: &Path) -> sqlite::Store {
+    let path = environment.get("EMBEDDED_STORE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    sqlite::Store::new(path.unwrap_or_else(|| state.join("store.sqlite")), Duration::from_secs(5))
+}
+
+fn say(text: &str) {
+    // A closed terminal is no reason to stop serving.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -155,7 +155,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Creates a directory that only the user can enter: the store holds who is signed in.
-fn private_directory(directory: &Path) -> std::io::Result<()> {
+pub fn private_directory(directory: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
