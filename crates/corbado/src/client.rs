@@ -57,9 +57,8 @@ impl BackendApi {
             })
         })?;
         if answer.status == 200 {
-            return serde_json::from_slice(&answer.body).map_err(|_| {
-                CallError::Unavailable(Unavailable::new(SYSTEM, Reason::Unreadable).status(answer.status))
-            });
+            let unreadable = Unavailable::new(SYSTEM, Reason::Unreadable).status(answer.status);
+            return crate::read_object(&answer.body).ok_or(CallError::Unavailable(unreadable));
         }
         Err(refusal(&answer))
     }
@@ -75,7 +74,7 @@ fn refusal(answer: &Answer) -> CallError {
     struct Detail {
         r#type: String,
     }
-    let code = serde_json::from_slice::<Body>(&answer.body).ok().map(|body| body.error.r#type);
+    let code = crate::read_object::<Body>(&answer.body).map(|body| body.error.r#type);
     let reason = match (answer.status, &code) {
         (400 | 422, Some(_)) => return CallError::Refused,
         (401 | 403, _) => Reason::Credential,

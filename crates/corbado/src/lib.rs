@@ -14,3 +14,9 @@ pub use verifier::Verifier;
 
 /// The name of this system in logs.
 const SYSTEM: &str = "corbado";
+
+/// Reads a JSON object. serde would take an array of the fields' values for a struct as well.
+fn read_object<T: for<'de> serde::Deserialize<'de>>(json: &[u8]) -> Option<T> {
+    let object = json.trim_ascii_start().starts_with(b"{");
+    object.then(|| serde_json::from_slice(json).ok()).flatten()
+}

@@ -52,11 +52,7 @@ pub fn read(token: &str) -> Result<PasskeyClaims, Rejection> {
 
 fn part<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, Rejection> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)?;
-    // serde would take an array of the values as well.
-    if json.first() != Some(&b'{') {
-        return Err(Rejection::Malformed);
-    }
-    serde_json::from_slice(&json).map_err(|_| Rejection::Malformed)
+    crate::read_object(&json).ok_or(Rejection::Malformed)
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ enum Command {
         #[arg(long, default_value = "events")]
         events: PathBuf,
     },
+    /// Sign a new sample below events/ with the samples' own secret, in place.
+    Sign {
+        /// The file.
+        file: PathBuf,
+    },
     /// Print settings for `cargo lambda watch` as NAME=value lines: the embedded store and the local secrets.
     WatchEnv,
 }
@@ -60,6 +65,7 @@ async fn main() -> ExitCode {
         Command::Invoke { function, event, via, port, events } => {
             invoke_sample(&events, &function, &event, via, port)
         }
+        Command::Sign { file } => sign(&file),
         Command::WatchEnv => watch_env(),
     };
     match done {
@@ -126,6 +132,13 @@ fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16)
     let reply = invoke::send(&base_url, &sample, via, &secret, now)
         .map_err(|error| format!("{base_url}: {error}; is `make run` running?"))?;
     say(&reply.to_string());
+    Ok(())
+}
+
+fn sign(file: &Path) -> Result<(), Failure> {
+    let mut event = serde_json::from_slice(&std::fs::read(file)?)?;
+    sample::sign(&mut event)?;
+    std::fs::write(file, format!("{event:#}\n"))?;
     Ok(())
 }
 

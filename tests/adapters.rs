@@ -1,0 +1,514 @@
+//! Every adapter against its port's suite, and against a provider that misbehaves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::{
+    Candidate, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, Reason, Rejection, SignedPasskeyData,
+    Timestamp, TypedIdentifier, UserDirectory, UserIdentifier, verify_passkey,
+};
+use outbound::{Https, Trust};
+use sandbox::sample;
+use serde_json::{Value, json};
+use tests::stub::{Reaction, Received, Stub, aws_error, json};
+use tests::suites;
+
+fn id(text: &str) -> UserIdentifier {
+    UserIdentifier::new(text).unwrap()
+}
+
+// ---- the embedded store ----
+
+fn store(directory: &tempfile::TempDir) -> sqlite::Store {
+    sqlite::Store::new(directory.path().join("store.sqlite"), Duration::from_secs(10))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_is_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory);
+    store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
+    let users = suites::Users {
+        active: "usr-ada".into(),
+        active_email: "ada@example.com".into(),
+        second: "usr-twin-1".into(),
+        disabled: "usr-alan".into(),
+        force_change: "usr-linus".into(),
+        unverified_email: "barbara@example.com".into(),
+        shared_email: "twin@example.com".into(),
+    };
+    suites::directory(Arc::new(store), &users).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_is_a_session_store_and_a_replay_guard() {
+    let directory = tempfile::tempdir().unwrap();
+    suites::session_store(Arc::new(store(&directory))).await;
+    suites::replay_guard(Arc::new(store(&directory))).await;
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_first_update_of_two() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory);
+    store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
+    let ada = id("usr-ada");
+    let fresh = MfaState::default();
+    for seconds in [100, 200] {
+        let now = Timestamp::from_secs(seconds);
+        store.update_mfa(&ada, &fresh.after_passkey(MfaPolicy::Keep, now).unwrap()).await.unwrap();
+    }
+    let record = store.mfa_record(&ada).await.unwrap().unwrap();
+    assert_eq!(record.last_update, Some(Timestamp::from_secs(100)));
+    assert_eq!(record.preferred.as_deref(), Some("passkey"));
+
+    let grace = id("usr-grace");
+    let totp = store.find(&grace).await.unwrap().unwrap().mfa;
+    let now = Timestamp::from_secs(300);
+    assert_eq!(totp.after_passkey(MfaPolicy::Keep, now), None);
+    store.update_mfa(&grace, &totp.after_passkey(MfaPolicy::PreferPasskey, now).unwrap()).await.unwrap();
+    let record = store.mfa_record(&grace).await.unwrap().unwrap();
+    assert_eq!(record.preferred.as_deref(), Some("passkey"));
+}
+
+#[tokio::test]
+async fn sqlite_keeps_no_session_id() {
+    use domain::{Session, SessionId, SessionStore};
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(&directory);
+    let session_id = SessionId::from_random([9; 32]);
+    let session = Session::new(id("usr-ada"), Timestamp::from_secs(1), Duration::from_secs(60));
+    store.create(session_id.key(), &session).await.unwrap();
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let found = bytes.windows(43).any(|window| window == session_id.expose().as_bytes());
+        assert!(!found, "the session id is in the store");
+    }
+}
+
+// ---- Cognito, against exact answers ----
+
+/// A directory that speaks to `stub`, plus settings.
+fn cognito(stub: &Stub, more: &[(&str, &str)]) -> cognito::Directory {
+    let url = stub.url();
+    let mut pairs = vec![
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
+        ("AWS_SESSION_TOKEN", "session-token"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
+        ("UPSTREAM_TIMEOUT_MS", "300"),
+    ];
+    pairs.extend(more);
+    let mut settings = tests::settings(&pairs);
+    let https = Https::from_settings(&mut settings, Trust::Aws).unwrap();
+    let directory = cognito::Directory::from_settings(&mut settings, &https);
+    settings.finish(directory).unwrap()
+}
+
+fn user(attributes: &[(&str, &str)], factors: Value) -> Value {
+    let attributes: Vec<_> =
+        attributes.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+    json!({
+        "Username": "ada",
+        "UserAttributes": attributes,
+        "Enabled": true,
+        "UserStatus": "CONFIRMED",
+        "UserMFASettingList": factors,
+        "PreferredMfaSetting": "",
+    })
+}
+
+#[tokio::test]
+async fn cognito_reads_both_shapes_of_mfa_settings() {
+    let passkey = [("custom:mfa_enabled", "true"), ("custom:preferred_mfa", "passkey")];
+    let state = |enabled, prefers_passkey, other_factor, unfinished| MfaState {
+        enabled,
+        prefers_passkey,
+        other_factor,
+        unfinished,
+    };
+    let sms: &[(&str, &str)] = &[("COGNITO_MFA_PREFERENCE", "sms")];
+    let rows: [(Value, &[(&str, &str)], MfaState); 9] = [
+        (user(&[], json!(null)), &[], state(false, false, false, false)),
+        (user(&[], json!([])), &[], state(false, false, false, false)),
+        (user(&[("custom:mfa_enabled", "false")], json!([])), &[], state(false, false, false, false)),
+        (user(&[("custom:mfa_enabled", "TRUE")], json!([])), &[], state(false, false, false, false)),
+        (user(&passkey, json!([])), &[], state(true, true, false, false)),
+        (user(&[], json!(["SOFTWARE_TOKEN_MFA"])), &[], state(false, false, true, false)),
+        (user(&passkey, json!([])), sms, state(true, true, false, true)),
+        (user(&passkey, json!(["SMS_MFA"])), sms, state(true, true, true, false)),
+        (
+            user(&[("custom:has_mfa", "true")], json!([])),
+            &[("COGNITO_ATTRIBUTE_MFA_ENABLED", "custom:has_mfa")],
+            state(true, false, false, false),
+        ),
+    ];
+    for (answer, settings, expected) in rows {
+        let shown = answer.to_string();
+        let stub = Stub::start(move |_, _| json(200, &answer)).await;
+        let found = cognito(&stub, settings).find(&id("ada")).await.unwrap().unwrap();
+        assert_eq!(found.mfa, expected, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn cognito_writes_the_attributes_then_the_preference() {
+    let now = Timestamp::from_secs(1_800_000_000);
+    let rows = [
+        ("none", None),
+        ("sms", Some("SMSMfaSettings")),
+        ("software_token", Some("SoftwareTokenMfaSettings")),
+        ("email", Some("EmailMfaSettings")),
+    ];
+    for (word, member) in rows {
+        let stub = Stub::start(|_, _| json(200, &json!({}))).await;
+        let directory = cognito(&stub, &[("COGNITO_MFA_PREFERENCE", word)]);
+        let update = MfaState::default().after_passkey(MfaPolicy::Keep, now).unwrap();
+        directory.update_mfa(&id("ada"), &update).await.unwrap();
+
+        let received = stub.received();
+        let operations: Vec<_> = received.iter().map(Received::operation).collect();
+        assert_eq!(
+            received[0].json(),
+            json!({
+                "UserPoolId": "eu-central-1_pool",
+                "Username": "ada",
+                "UserAttributes": [
+                    {"Name": "custom:mfa_enabled", "Value": "true"},
+                    {"Name": "custom:preferred_mfa", "Value": "passkey"},
+                    {"Name": "custom:last_mfa_update", "Value": "2027-01-15T08:00:00.000Z"},
+                ],
+            })
+        );
+        match member {
+            None => assert_eq!(operations, ["AdminUpdateUserAttributes"]),
+            Some(member) => {
+                assert_eq!(operations, ["AdminUpdateUserAttributes", "AdminSetUserMFAPreference"]);
+                let settings = json!({"Enabled": true, "PreferredMfa": true});
+                assert_eq!(
+                    received[1].json(),
+                    json!({"UserPoolId": "eu-central-1_pool", "Username": "ada", member: settings})
+                );
+            }
+        }
+        let authorization = received[0].header("authorization");
+        assert!(authorization.contains("Credential=AKIDTEST/"), "{authorization}");
+        assert_eq!(received[0].header("x-amz-security-token"), "session-token");
+    }
+}
+
+#[tokio::test]
+async fn cognito_looks_up_by_email_with_an_escaped_filter() {
+    let rows = [
+        ("ada@example.com", r#"email = "ada@example.com""#),
+        (r#"x" or email ^= "@"#, r#"email = "x\" or email ^= \"@""#),
+        (r"back\slash@example.com", r#"email = "back\\slash@example.com""#),
+    ];
+    for (text, filter) in rows {
+        let stub = Stub::start(|request, _| match request.operation() {
+            "ListUsers" => json(200, &json!({"Users": []})),
+            _ => aws_error(400, "UserNotFoundException"),
+        })
+        .await;
+        let typed = TypedIdentifier::new(text).unwrap();
+        assert_eq!(cognito(&stub, &[]).find_by_identifier(&typed).await, Ok(Candidate::Nobody));
+        let received = stub.received();
+        let request = received.iter().find(|request| request.operation() == "ListUsers").unwrap().json();
+        assert_eq!(request["Filter"], filter);
+    }
+    // What cannot be an e-mail address costs no look-up by e-mail.
+    let stub = Stub::start(|_, _| aws_error(400, "UserNotFoundException")).await;
+    let typed = TypedIdentifier::new("ada").unwrap();
+    assert_eq!(cognito(&stub, &[]).find_by_identifier(&typed).await, Ok(Candidate::Nobody));
+    assert_eq!(stub.received().len(), 1);
+}
+
+#[tokio::test]
+async fn cognito_believes_only_exact_matches_on_all_pages() {
+    let listed = |email: &str, verified: &str| {
+        json!({
+            "Username": format!("user-{email}"),
+            "Enabled": true,
+            "UserStatus": "CONFIRMED",
+            "Attributes": [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": verified}],
+        })
+    };
+    let found = |name: &str, verified| Candidate::One {
+        id: id(name),
+        status: domain::AccountStatus::Active,
+        verified,
+    };
+    let ada = "ada@example.com";
+    let rows: [(Vec<Value>, Result<Candidate, Reason>); 7] = [
+        (vec![json!({"Users": [listed(ada, "true")]})], Ok(found("user-ada@example.com", true))),
+        (vec![json!({"Users": [listed(ada, "false")]})], Ok(found("user-ada@example.com", false))),
+        // An emulator returns everybody for a filter it cannot read.
+        (vec![json!({"Users": [listed("eve@example.com", "true")]})], Ok(Candidate::Nobody)),
+        (
+            vec![json!({"Users": [listed("eve@example.com", "true"), listed(ada, "true")]})],
+            Ok(found("user-ada@example.com", true)),
+        ),
+        (vec![json!({"Users": [listed(ada, "true"), listed(ada, "false")]})], Ok(Candidate::Several)),
+        (
+            vec![
+                json!({"Users": [], "PaginationToken": "1"}),
+                json!({"Users": [listed(ada, "true")], "PaginationToken": "2"}),
+                json!({"Users": [listed("Ada@example.com", "true")]}),
+            ],
+            Ok(Candidate::Several),
+        ),
+        (vec![json!({"Users": [], "PaginationToken": "for ever"})], Err(Reason::Unreadable)),
+    ];
+    for (pages, expected) in rows {
+        let shown = format!("{pages:?}");
+        let stub = Stub::start(move |request, before| match request.operation() {
+            "ListUsers" => json(200, &pages[(before - 1).min(pages.len() - 1)]),
+            _ => aws_error(400, "UserNotFoundException"),
+        })
+        .await;
+        let typed = TypedIdentifier::new(ada).unwrap();
+        let candidate = cognito(&stub, &[]).find_by_identifier(&typed).await;
+        assert_eq!(candidate.map_err(|cause| cause.reason), expected, "{shown}");
+    }
+}
+
+/// A row of a misbehaving provider: what it does, how often it is asked, what that is called.
+type Fault = (Reaction, usize, &'static str);
+
+#[tokio::test]
+async fn cognito_failures_are_retried_and_named() {
+    let slow = || Reaction::After(Duration::from_secs(5), Box::new(Reaction::Reset));
+    let rows: [Fault; 13] = [
+        (
+            aws_error(400, "TooManyRequestsException"),
+            3,
+            "cognito: throttled, status 400, TooManyRequestsException",
+        ),
+        (aws_error(400, "ThrottlingException"), 3, "cognito: throttled, status 400, ThrottlingException"),
+        (aws_error(500, "InternalErrorException"), 3, "cognito: failed, status 500, InternalErrorException"),
+        (aws_error(503, ""), 3, "cognito: failed, status 503"),
+        (
+            aws_error(400, "ResourceNotFoundException"),
+            1,
+            "cognito: refused, status 400, ResourceNotFoundException",
+        ),
+        (
+            aws_error(400, "NotAuthorizedException"),
+            1,
+            "cognito: credential, status 400, NotAuthorizedException",
+        ),
+        (
+            aws_error(400, "AccessDeniedException"),
+            1,
+            "cognito: credential, status 400, AccessDeniedException",
+        ),
+        (
+            aws_error(400, "UnrecognizedClientException"),
+            1,
+            "cognito: credential, status 400, UnrecognizedClientException",
+        ),
+        (Reaction::Answer(403, vec![], "<html>planted</html>".into()), 1, "cognito: credential, status 403"),
+        (Reaction::Answer(200, vec![], "<html>planted</html>".into()), 1, "cognito: unreadable, status 200"),
+        (json(200, &json!({})), 1, "cognito: unreadable"),
+        (Reaction::Reset, 3, "cognito: transport"),
+        (slow(), 3, "cognito: timeout"),
+    ];
+    for (reaction, attempts, expected) in rows {
+        let stub = Stub::start(move |_, _| reaction.clone()).await;
+        let cause = cognito(&stub, &[]).find(&id("ada")).await.unwrap_err();
+        assert_eq!(cause.to_string(), expected);
+        assert_eq!(stub.received().len(), attempts, "{expected}");
+        assert!(!format!("{cause:?} {cause}").contains("planted"), "{cause:?}");
+    }
+}
+
+/// Neither operation of an update models throttling, so the code has to do.
+#[tokio::test]
+async fn cognito_updates_survive_throttling() {
+    let stub = Stub::start(|_, before| {
+        if before % 2 == 0 { aws_error(400, "TooManyRequestsException") } else { json(200, &json!({})) }
+    })
+    .await;
+    let directory = cognito(&stub, &[("COGNITO_MFA_PREFERENCE", "sms")]);
+    let update = MfaState::default().after_passkey(MfaPolicy::Keep, Timestamp::from_secs(1)).unwrap();
+    directory.update_mfa(&id("ada"), &update).await.unwrap();
+    let received = stub.received();
+    let operations: Vec<_> = received.iter().map(Received::operation).collect();
+    let (attributes, preference) = ("AdminUpdateUserAttributes", "AdminSetUserMFAPreference");
+    assert_eq!(operations, [attributes, attributes, preference, preference]);
+}
+
+/// An update that broke off between its two calls is finished by the next passkey.
+#[tokio::test]
+async fn cognito_updates_that_broke_off_are_finished() {
+    let marks = [("custom:mfa_enabled", "true"), ("custom:preferred_mfa", "passkey")];
+    let stub = Stub::start(move |request, _| match request.operation() {
+        "AdminGetUser" => json(200, &user(&marks, json!([]))),
+        _ => json(200, &json!({})),
+    })
+    .await;
+    let directory = cognito(&stub, &[("COGNITO_MFA_PREFERENCE", "sms")]);
+    let found = directory.find(&id("ada")).await.unwrap().unwrap();
+    let update = found.mfa.after_passkey(MfaPolicy::Keep, Timestamp::from_secs(1)).unwrap();
+    directory.update_mfa(&found.id, &update).await.unwrap();
+    assert_eq!(stub.received().last().unwrap().operation(), "AdminSetUserMFAPreference");
+}
+
+#[tokio::test]
+async fn aws_credentials_come_from_a_profile_file_on_a_laptop() {
+    let stub = Stub::start(|_, _| json(200, &user(&[], json!([])))).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials");
+    let text = "[local]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = planted\n";
+    std::fs::write(&file, text).unwrap();
+    // The provider reads the process environment, so the real binary is asked.
+    let host = tests::host::TestHost::start(&[
+        ("AUTH_SYSTEM", "cognito"),
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL", &stub.url()),
+        ("AWS_PROFILE", "local"),
+        ("AWS_SHARED_CREDENTIALS_FILE", &file.display().to_string()),
+        ("AWS_CONFIG_FILE", "/nowhere"),
+    ])
+    .await;
+    let answer = host.invoke("pre-login", r#"{"identifier":"ada"}"#).await;
+    assert_eq!(answer.payload["body"], json!({"identifier": "ada"}));
+    let authorization = stub.received()[0].header("authorization").to_owned();
+    assert!(authorization.contains("Credential=AKIDPROFILE/"), "{authorization}");
+}
+
+// ---- Corbado, against exact answers ----
+
+fn verifier(url: &str, more: &[(&str, &str)]) -> corbado::Verifier {
+    let mut pairs = vec![
+        ("CORBADO_PROJECT_ID", "pro-sandbox"),
+        ("CORBADO_BACKEND_API_URL", url),
+        ("CORBADO_API_SECRET", "planted-secret"),
+        ("UPSTREAM_TIMEOUT_MS", "300"),
+    ];
+    pairs.extend(more);
+    let mut settings = tests::settings(&pairs);
+    let https = Https::from_settings(&mut settings, Trust::Public).unwrap();
+    let verifier = corbado::Verifier::from_settings(&mut settings, &https);
+    settings.finish(verifier).unwrap()
+}
+
+/// The token of a sample.
+fn token(case: &str) -> SignedPasskeyData {
+    let sample = sample::read(&tests::events(), "post-login", case).unwrap();
+    SignedPasskeyData::new(sample.event["signedPasskeyData"].as_str().unwrap())
+}
+
+fn sample_time() -> Timestamp {
+    Timestamp::from_secs(sample::MADE_AT)
+}
+
+async fn verify(verifier: &impl PasskeyVerifier) -> Result<UserIdentifier, NotVerified> {
+    let token = token("signed-passkey-data");
+    verify_passkey(verifier, token, None, sample_time()).await.map(domain::VerifiedPasskey::into_user)
+}
+
+#[tokio::test]
+async fn corbado_is_asked_once_with_the_documented_request() {
+    let stub = Stub::start(|_, _| json(200, &json!({"verificationResult": "success"}))).await;
+    assert_eq!(verify(&verifier(&stub.url(), &[])).await, Ok(id("usr-ada")));
+    let received = stub.received();
+    assert_eq!(received.len(), 1);
+    let request = &received[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v2/passkey/verifySignedData"));
+    assert_eq!(request.header("authorization"), "Basic cHJvLXNhbmRib3g6cGxhbnRlZC1zZWNyZXQ=");
+    assert_eq!(request.header("content-type"), "application/json");
+    let expected = json!({"signedPasskeyData": token("signed-passkey-data").expose(), "username": "usr-ada"});
+    assert_eq!(request.json(), expected);
+
+    let stub = Stub::start(|_, _| json(200, &json!({"verificationResult": "success"}))).await;
+    verify(&verifier(&format!("{}/v2/", stub.url()), &[("CORBADO_API_KEY", "key-1")])).await.unwrap();
+    assert_eq!(stub.received()[0].header("authorization"), "Bearer key-1");
+    assert_eq!(stub.received()[0].path, "/v2/passkey/verifySignedData");
+}
+
+#[tokio::test]
+async fn corbado_is_never_asked_twice_and_only_success_is_success() {
+    let error = |status: u16, kind: &str| {
+        json(status, &json!({"httpStatusCode": status, "message": "planted", "error": {"type": kind}}))
+    };
+    let verdict = |result: Value| json(200, &json!({"verificationResult": result}));
+    let slow = |then| Reaction::After(Duration::from_secs(5), Box::new(then));
+    let rows = [
+        (verdict(json!("invalid_signature")), "verdict: invalid_signature"),
+        (verdict(json!("invalid_challenge")), "verdict: invalid_challenge"),
+        (verdict(json!("user_mismatch")), "verdict: user_mismatch"),
+        (verdict(json!("generic_error")), "verdict: generic_error"),
+        (verdict(json!("SUCCESS")), "corbado: unreadable, status 200"),
+        (verdict(json!("success ")), "corbado: unreadable, status 200"),
+        (verdict(json!(true)), "corbado: unreadable, status 200"),
+        (verdict(json!(null)), "corbado: unreadable, status 200"),
+        (json(200, &json!({})), "corbado: unreadable, status 200"),
+        (json(200, &json!(["success"])), "corbado: unreadable, status 200"),
+        (json(201, &json!({"verificationResult": "success"})), "corbado: unreadable, status 201"),
+        (error(400, "validation_error"), "verdict: refused"),
+        (error(401, "login_error"), "corbado: credential, status 401, login_error"),
+        (error(403, "project_id_mismatch"), "corbado: credential, status 403, project_id_mismatch"),
+        (error(404, "not_found"), "corbado: refused, status 404, not_found"),
+        (error(429, "rate_limited"), "corbado: throttled, status 429, rate_limited"),
+        (error(500, "internal_error"), "corbado: failed, status 500, internal_error"),
+        (Reaction::Answer(200, vec![], "<html>".into()), "corbado: unreadable, status 200"),
+        (Reaction::Answer(502, vec![], "<html>".into()), "corbado: failed, status 502"),
+        (Reaction::Answer(200, vec![], "x".repeat(300_000)), "corbado: unreadable"),
+        (Reaction::Raw(b"garbage\r\n\r\n"), "corbado: transport"),
+        (Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"verif"), "corbado: transport"),
+        (Reaction::Reset, "corbado: transport"),
+        (slow(verdict(json!("success"))), "corbado: timeout"),
+    ];
+    for (reaction, expected) in rows {
+        let shown = format!("{reaction:.200?}");
+        let stub = Stub::start(move |_, _| reaction.clone()).await;
+        let error = verify(&verifier(&stub.url(), &[])).await.unwrap_err();
+        assert_eq!(error.to_string(), expected, "{shown}");
+        assert_eq!(stub.received().len(), 1, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn corbado_that_stalls_amid_the_body_costs_no_more_than_the_time_limit() {
+    let stub = Stub::start(|_, _| Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{")).await;
+    let started = Instant::now();
+    assert!(verify(&verifier(&stub.url(), &[])).await.is_err());
+    // The limit is 300 ms; anything near the hang of a lost connection would be minutes.
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn corbado_is_not_asked_about_what_cannot_be_right() {
+    let stub = Stub::start(|_, _| json(200, &json!({"verificationResult": "success"}))).await;
+    let verifier = verifier(&stub.url(), &[]);
+    let grace = id("usr-grace");
+    let rows = [
+        ("expired", None, Rejection::Expired),
+        ("not-yet-valid", None, Rejection::NotYetValid),
+        ("other-project", None, Rejection::Project),
+        ("unsigned-token", None, Rejection::Algorithm),
+        ("no-token-at-all", None, Rejection::Malformed),
+        ("signed-passkey-data", Some(&grace), Rejection::OtherUser),
+    ];
+    for (case, claimed, expected) in rows {
+        let result = verify_passkey(&verifier, token(case), claimed, sample_time()).await;
+        assert_eq!(result.map(|_| ()), Err(expected.into()), "{case}");
+    }
+    assert!(stub.received().is_empty());
+    // The user may be named by Corbado's own id, too.
+    let corbado_id = id("usr-1234567890");
+    let token = token("signed-passkey-data");
+    assert!(verify_passkey(&verifier, token, Some(&corbado_id), sample_time()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_closed_port_is_a_transport_failure() {
+    let port = tests::host::free_port();
+    let error = verify(&verifier(&format!("http://127.0.0.1:{port}"), &[])).await.unwrap_err();
+    assert_eq!(error.to_string(), "corbado: transport");
+}

@@ -1,0 +1,90 @@
+//! Every sample event: parse, handle, compare. In one process, at the time the samples were made.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use lambda::{Action, CallerPolicy, Edge, Invocation};
+use sandbox::Host;
+use sandbox::sample::{self, MADE_AT, SECRET, Sample};
+use serde_json::Value;
+use settings::Settings;
+
+/// A store with the demo users and a stand-in for Corbado, fresh for each sample.
+struct World {
+    host: Host,
+    state: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let store = sqlite::Store::new(state.path().join("store.sqlite"), Duration::from_secs(5));
+        store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
+        let host = Host::start(0, Vec::new(), std::sync::Arc::new(|_, _| {})).await.unwrap();
+        Self { host, state }
+    }
+
+    fn settings(&self) -> Settings<'static> {
+        let store = self.state.path().join("store.sqlite").display().to_string();
+        let corbado = sandbox::host::corbado_settings(self.host.address().port());
+        let mut pairs = vec![("EMBEDDED_STORE", store.as_str()), ("ACTION_SIGNING_SECRETS", SECRET)];
+        pairs.extend(corbado.iter().map(|(name, value)| (*name, value.as_str())));
+        tests::settings(&pairs)
+    }
+}
+
+async fn answer<A: Action>(sample: &Sample, from_settings: impl Fn(&mut Settings<'_>) -> Option<A>) -> Value {
+    let world = World::new().await;
+    let mut settings = world.settings();
+    let callers = CallerPolicy::from_settings(&mut settings);
+    let action = from_settings(&mut settings);
+    let (action, callers) = settings.finish(action.zip(callers)).unwrap();
+    let edge = Edge::new(action, callers);
+    let invocation = Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
+    let now = UNIX_EPOCH + Duration::from_secs(MADE_AT);
+    let answer = edge.respond(&sample.event.to_string(), invocation, now).await.unwrap();
+    serde_json::from_str(answer.get()).unwrap()
+}
+
+async fn check_all<A: Action>(function: &str, from_settings: impl Fn(&mut Settings<'_>) -> Option<A>) {
+    let samples = sample::read_all(&tests::events(), function).unwrap();
+    assert!(samples.len() >= 8, "{function} has {} samples", samples.len());
+    let mut wrong = Vec::new();
+    for sample in &samples {
+        wrong.extend(sample::matches(sample, &answer(sample, &from_settings).await).err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[tokio::test]
+async fn pre_login() {
+    check_all("pre-login", pre_login::App::from_settings).await;
+}
+
+#[tokio::test]
+async fn post_login() {
+    check_all("post-login", post_login::App::from_settings).await;
+}
+
+#[tokio::test]
+async fn post_append() {
+    check_all("post-append", post_append::App::from_settings).await;
+}
+
+/// Each function is shown in all five envelopes.
+#[test]
+fn samples_cover_the_five_envelopes() {
+    for function in sandbox::FUNCTIONS {
+        let samples = sample::read_all(&tests::events(), function).unwrap();
+        let some = |is: &dyn Fn(&Value) -> bool| samples.iter().any(|sample| is(&sample.event));
+        let elb = |event: &Value| event.pointer("/requestContext/elb").is_some();
+        assert!(some(&|event| event.get("requestContext").is_none()), "{function}: direct");
+        assert!(some(&|event| event["version"] == "2.0"), "{function}: 2.0");
+        assert!(some(&|event| event.get("resource").is_some()), "{function}: 1.0");
+        assert!(some(&|event| elb(event) && event.get("headers").is_some()), "{function}: ALB");
+        assert!(
+            some(&|event| elb(event) && event.get("multiValueHeaders").is_some()),
+            "{function}: ALB, multi"
+        );
+        assert!(some(&|event| event["isBase64Encoded"] == true), "{function}: base64");
+    }
+}

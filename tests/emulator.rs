@@ -1,0 +1,3 @@
+//! emulator
+#[test]
+fn todo() {}

@@ -1,0 +1,129 @@
+//! ministack: Cognito and more on loopback, started on a free port and stopped by its own process id.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::types::{AttributeType, SchemaAttributeType};
+use tempfile::TempDir;
+
+use crate::host::free_port;
+
+/// A running emulator. Dropping it stops it.
+pub struct Emulator {
+    process: Child,
+    port: u16,
+    _state: TempDir,
+}
+
+impl Emulator {
+    /// Starts it and waits until it answers.
+    pub async fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let process = Command::new(crate::tool("ministack"))
+            .envs([
+                ("BIND_HOST", "127.0.0.1"),
+                ("GATEWAY_PORT", port.to_string().as_str()),
+                ("MINISTACK_HOST", "127.0.0.1"),
+                ("STATE_DIR", &state.path().display().to_string()),
+                ("IOT_MTLS_ENABLED", "0"),
+                ("SFTP_ENABLED", "0"),
+                ("AUTH", "true"),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
+                ("AWS_ENDPOINT_URL", &url),
+                ("LOG_LEVEL", "WARNING"),
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let emulator = Self { process, port, _state: state };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(Instant::now() < deadline, "the emulator does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        emulator
+    }
+
+    /// The settings that lead an AWS client there.
+    pub fn settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("AUTH_SYSTEM", "cognito".into()),
+            ("AWS_REGION", "eu-central-1".into()),
+            ("AWS_ACCESS_KEY_ID", "test".into()),
+            ("AWS_SECRET_ACCESS_KEY", "test".into()),
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),
+        ]
+    }
+
+    /// A client for setting up users.
+    pub fn cognito(&self) -> Client {
+        let pairs = self.settings();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut settings = crate::settings(&pairs);
+        let https = outbound::Https::from_settings(&mut settings, outbound::Trust::Aws).unwrap();
+        Client::new(&outbound::aws::sdk_config(&mut settings, &https, "NONE").unwrap())
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Creates a user pool with the attributes for the MFA flags, and returns its id.
+pub async fn create_pool(client: &Client) -> String {
+    let custom = |name: &str| {
+        SchemaAttributeType::builder().name(name).attribute_data_type("String".into()).mutable(true).build()
+    };
+    let pool = client
+        .create_user_pool()
+        .pool_name("pool")
+        .schema(custom("mfa_enabled"))
+        .schema(custom("preferred_mfa"))
+        .schema(custom("last_mfa_update"))
+        .send()
+        .await
+        .unwrap();
+    pool.user_pool.unwrap().id.unwrap()
+}
+
+/// Creates a user; `confirmed` gives them a password of their own.
+pub async fn create_user(
+    client: &Client,
+    pool: &str,
+    name: &str,
+    email: &str,
+    verified: bool,
+    confirmed: bool,
+) {
+    let attribute =
+        |name: &str, value: &str| AttributeType::builder().name(name).value(value).build().unwrap();
+    client
+        .admin_create_user()
+        .user_pool_id(pool)
+        .username(name)
+        .user_attributes(attribute("email", email))
+        .user_attributes(attribute("email_verified", if verified { "true" } else { "false" }))
+        .message_action("SUPPRESS".into())
+        .send()
+        .await
+        .unwrap();
+    if confirmed {
+        client
+            .admin_set_user_password()
+            .user_pool_id(pool)
+            .username(name)
+            .password("Correct-Horse-7")
+            .permanent(true)
+            .send()
+            .await
+            .unwrap();
+    }
+}

@@ -1,0 +1,165 @@
+//! One contract suite a port. Every adapter of the port passes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{
+    AccountStatus, Candidate, Claim, MfaPolicy, ReplayGuard, ReplayKey, Session, SessionId, SessionStore,
+    Timestamp, TypedIdentifier, User, UserDirectory, UserIdentifier,
+};
+
+/// Users that a directory must hold before [`directory`] runs; each is named by its id.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// Active, verified e-mail address, no MFA.
+    pub active: String,
+    /// That user's e-mail address.
+    pub active_email: String,
+    /// Active, no MFA, for concurrent updates.
+    pub second: String,
+    /// Disabled.
+    pub disabled: String,
+    /// Awaiting a password change.
+    pub force_change: String,
+    /// The e-mail address of an active user which is not verified.
+    pub unverified_email: String,
+    /// An e-mail address that two users have.
+    pub shared_email: String,
+}
+
+fn id(text: &str) -> UserIdentifier {
+    UserIdentifier::new(text).unwrap()
+}
+
+fn typed(text: &str) -> TypedIdentifier {
+    TypedIdentifier::new(text).unwrap()
+}
+
+async fn find(users: &impl UserDirectory, name: &str) -> User {
+    users.find(&id(name)).await.unwrap().unwrap()
+}
+
+/// What every [`UserDirectory`] does.
+pub async fn directory<D: UserDirectory + Send + Sync + 'static>(directory: Arc<D>, users: &Users) {
+    let active = find(&*directory, &users.active).await;
+    assert_eq!(active.id, id(&users.active));
+    assert_eq!(active.status, AccountStatus::Active);
+    assert!(!active.mfa.enabled && !active.mfa.prefers_passkey && !active.mfa.unfinished);
+    assert_eq!(find(&*directory, &users.disabled).await.status, AccountStatus::Disabled);
+    assert_eq!(find(&*directory, &users.force_change).await.status, AccountStatus::ForceChangePassword);
+    for nobody in ["nobody", "nobody@example.com", "no body", &"x".repeat(256), "x\" or \"", "ÄÖ\u{1F511}"]
+    {
+        assert_eq!(directory.find(&id(nobody)).await, Ok(None), "{nobody}");
+    }
+
+    let found = Candidate::One { id: active.id.clone(), status: AccountStatus::Active, verified: true };
+    for text in [users.active_email.clone(), users.active_email.to_uppercase()] {
+        assert_eq!(directory.find_by_identifier(&typed(&text)).await, Ok(found.clone()), "{text}");
+    }
+    let unverified = directory.find_by_identifier(&typed(&users.unverified_email)).await.unwrap();
+    assert!(matches!(unverified, Candidate::One { verified: false, .. }), "{unverified:?}");
+    let shared = directory.find_by_identifier(&typed(&users.shared_email)).await;
+    assert_eq!(shared, Ok(Candidate::Several));
+    for nobody in [
+        "nobody",
+        "nobody@example.com",
+        "@",
+        "x@example.com\" or email ^= \"",
+        "\\\"@example.com",
+        "%@example.com",
+        "*@example.com",
+        "' OR 1=1 --@example.com",
+    ] {
+        assert_eq!(directory.find_by_identifier(&typed(nobody)).await, Ok(Candidate::Nobody), "{nobody}");
+    }
+
+    let now = Timestamp::from_secs(1_800_000_000);
+    for _ in 0..2 {
+        let update = active.mfa.after_passkey(MfaPolicy::Keep, now).unwrap();
+        directory.update_mfa(&active.id, &update).await.unwrap();
+        let mfa = find(&*directory, &users.active).await.mfa;
+        assert!(mfa.enabled && mfa.prefers_passkey && !mfa.unfinished, "{mfa:?}");
+        assert_eq!(mfa.after_passkey(MfaPolicy::Keep, now), None);
+        assert_eq!(mfa.after_passkey(MfaPolicy::PreferPasskey, now), None);
+    }
+
+    let second = id(&users.second);
+    let update = find(&*directory, &users.second).await.mfa.after_passkey(MfaPolicy::Keep, now).unwrap();
+    let updates: Vec<_> = (0..4)
+        .map(|_| {
+            let (directory, second) = (Arc::clone(&directory), second.clone());
+            tokio::spawn(async move { directory.update_mfa(&second, &update).await })
+        })
+        .collect();
+    for update in updates {
+        assert_eq!(update.await.unwrap(), Ok(()));
+    }
+    assert!(find(&*directory, &users.second).await.mfa.prefers_passkey);
+}
+
+/// What every [`SessionStore`] does.
+pub async fn session_store<S: SessionStore + Send + Sync + 'static>(store: Arc<S>) {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let session = Session::new(id("ada"), start, Duration::from_secs(60));
+    let key = SessionId::from_random([1; 32]).key();
+    assert_eq!(store.find(key, start).await, Ok(None));
+    store.create(key, &session).await.unwrap();
+    assert_eq!(store.find(key, start).await, Ok(Some(session.clone())));
+    assert_eq!(store.find(key, Timestamp::from_millis(1_800_000_059_999)).await, Ok(Some(session.clone())));
+    for later in [60, 61, 1_000_000] {
+        let later = start.plus(Duration::from_secs(later));
+        assert_eq!(store.find(key, later).await, Ok(None), "expired at {later}");
+    }
+    assert!(store.create(key, &session).await.is_err(), "a key is never used twice");
+
+    let other = SessionId::from_random([2; 32]).key();
+    store.create(other, &session).await.unwrap();
+    store.revoke(key).await.unwrap();
+    store.revoke(key).await.unwrap();
+    assert_eq!(store.find(key, start).await, Ok(None));
+    assert_eq!(store.find(other, start).await, Ok(Some(session)));
+
+    let many: Vec<_> = (10..60)
+        .map(|byte| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let key = SessionId::from_random([byte; 32]).key();
+                let session = Session::new(id("ada"), start, Duration::from_secs(60));
+                store.create(key, &session).await.unwrap();
+                store.find(key, start).await.unwrap().is_some()
+            })
+        })
+        .collect();
+    for one in many {
+        assert!(one.await.unwrap());
+    }
+}
+
+/// What every [`ReplayGuard`] does.
+pub async fn replay_guard<G: ReplayGuard + Send + Sync + 'static>(guard: Arc<G>) {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let until = start.plus(Duration::from_secs(300));
+    let key = ReplayKey::webhook("post-login", "msg_1");
+    assert_eq!(guard.claim(key, until, start).await, Ok(Claim::First));
+    assert_eq!(guard.claim(key, until, start).await, Ok(Claim::Replayed));
+    let last = start.plus(Duration::from_millis(299_999));
+    assert_eq!(guard.claim(key, until, last).await, Ok(Claim::Replayed));
+    assert_eq!(guard.claim(key, until.plus(Duration::from_secs(300)), until).await, Ok(Claim::First));
+    assert_eq!(guard.claim(key, until, until).await, Ok(Claim::Replayed));
+    for other in [ReplayKey::webhook("post-login", "msg_2"), ReplayKey::webhook("pre-login", "msg_1")] {
+        assert_eq!(guard.claim(other, until, start).await, Ok(Claim::First));
+    }
+
+    let contested = ReplayKey::webhook("post-login", "contested");
+    let claims: Vec<_> = (0..16)
+        .map(|_| {
+            let guard = Arc::clone(&guard);
+            tokio::spawn(async move { guard.claim(contested, until, start).await })
+        })
+        .collect();
+    let mut first = 0;
+    for claim in claims {
+        first += usize::from(claim.await.unwrap().unwrap() == Claim::First);
+    }
+    assert_eq!(first, 1, "of any number of calls at the same time, one is first");
+}

@@ -1,0 +1,3 @@
+//! watch
+#[test]
+fn todo() {}
