@@ -1,4 +1,5 @@
 //! Every adapter against its port's suite, and against a provider that misbehaves.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -131,7 +132,8 @@ async fn cognito_reads_both_shapes_of_mfa_settings() {
         unfinished,
     };
     let sms: &[(&str, &str)] = &[("COGNITO_MFA_PREFERENCE", "sms")];
-    let rows: [(Value, &[(&str, &str)], MfaState); 9] = [
+    type Row<'a> = (Value, &'a [(&'a str, &'a str)], MfaState);
+    let rows: [Row<'_>; 9] = [
         (user(&[], json!(null)), &[], state(false, false, false, false)),
         (user(&[], json!([])), &[], state(false, false, false, false)),
         (user(&[("custom:mfa_enabled", "false")], json!([])), &[], state(false, false, false, false)),

@@ -1,4 +1,5 @@
 //! The crates: which may use which, and what none may bring in.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Every sample event: parse, handle, compare. In one process, at the time the samples were made.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::{Duration, UNIX_EPOCH};
 

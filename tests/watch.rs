@@ -1,4 +1,5 @@
 //! The real binaries under cargo-lambda: every sample event by `cargo lambda invoke` and by `/lambda-url/`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //! - [`host`]: [`Host`], the local host: invocations by name and function URLs, on one loopback port.
-//! - [`function`]: [`function::Function`], one function's processes.
+//! - [`function`]: one function's binary, settings and processes.
 //! - `runtime_api`: the Lambda Runtime API those processes speak to.
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.

@@ -1,4 +1,4 @@
-//! `sandbox run` and `sandbox invoke`: the functions on a laptop.
+//! `sandbox run`, `watch`, `invoke`, `sign`: the functions on a laptop.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -52,8 +52,15 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
-    /// Print settings for `cargo lambda watch` as NAME=value lines: the embedded store and the local secrets.
-    WatchEnv,
+    /// Seed the embedded store and run the functions under `cargo lambda watch`: saved changes are compiled and served.
+    Watch {
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 9000)]
+        port: u16,
+        /// The program `cargo-lambda`.
+        #[arg(long, default_value = "cargo-lambda")]
+        cargo_lambda: PathBuf,
+    },
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -66,7 +73,7 @@ async fn main() -> ExitCode {
             invoke_sample(&events, &function, &event, via, port)
         }
         Command::Sign { file } => sign(&file),
-        Command::WatchEnv => watch_env(),
+        Command::Watch { port, cargo_lambda } => watch(port, &cargo_lambda).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -142,15 +149,34 @@ fn sign(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn watch_env() -> Result<(), Failure> {
+async fn watch(port: u16, cargo_lambda: &Path) -> Result<(), Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
-    let secrets = secrets::load_or_create(&state(&environment)?)?;
+    let state = state(&environment)?;
+    embedded_store(&environment, &state).seed(&sqlite::seed::DEMO_USERS).await?;
+    let mut command = tokio::process::Command::new(cargo_lambda);
+    command.args(["lambda", "watch", "--disable-cors", "-A", "127.0.0.1", "-P", &port.to_string()]);
     // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
-    let secrets: Vec<_> = secrets.into_values().collect();
-    say(&format!("ACTION_SIGNING_SECRETS={}", secrets.join(" ")));
+    let secrets: Vec<_> = secrets::load_or_create(&state)?.into_values().collect();
+    command.env("ACTION_SIGNING_SECRETS", secrets.join(" "));
+    // The stand-in for Corbado.
+    let host = Host::start(0, Vec::new(), Arc::new(|_, _| {})).await?;
     if !environment.contains_key("CORBADO_PROJECT_ID") {
-        for (name, value) in sandbox::host::corbado_settings(9000) {
-            say(&format!("{name}={value}"));
+        command.envs(sandbox::host::corbado_settings(host.address().port()));
+    }
+    let mut process = command
+        .spawn()
+        .map_err(|error| format!("{}: {error}; `make watch` installs it", cargo_lambda.display()))?;
+    tokio::select! {
+        status = process.wait() => {
+            let status = status?;
+            if !status.success() {
+                return Err(format!("cargo lambda watch: {status}").into());
+            }
+        }
+        result = tokio::signal::ctrl_c() => {
+            // The terminal's Ctrl-C reaches cargo-lambda, too, which then stops its functions.
+            result?;
+            process.wait().await?;
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ pub struct Sample {
     pub case: String,
     /// The event.
     pub event: Value,
-    /// `{"statusCode", "body"}`, the body as an object whatever the envelope; see [`matches`].
+    /// `{"statusCode", "body"}`, the body as an object whatever the envelope; see [`matches()`].
     pub expected: Value,
 }
 

@@ -12,9 +12,12 @@ use secrecy::SecretString;
 /// Each reading method returns `None` after noting a problem, so that a caller can go on to read the rest;
 /// [`Settings::finish`] then tells all problems together. An empty value counts as absent.
 pub struct Settings<'a> {
-    lookup: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    lookup: Lookup<'a>,
     problems: Vec<Problem>,
 }
+
+/// Gives a setting's value by its name.
+type Lookup<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
 /// One setting that is missing or malformed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Reason, Unavailable};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -130,10 +130,26 @@ impl Shared {
         let mut connection = Connection::open(&self.path)?;
         // Before the journal mode: that takes a lock, too.
         connection.busy_timeout(self.busy_timeout)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        self.enter_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         migrate(&mut connection)?;
         Ok(connection)
+    }
+
+    /// Two processes that meet in a new file both upgrade a read lock: SQLite tells one of them BUSY at once, since
+    /// waiting could not help while both hold on. So it lets go, and tries again.
+    fn enter_wal(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let give_up = Instant::now() + self.busy_timeout;
+        loop {
+            let entered = connection.pragma_update(None, "journal_mode", "WAL");
+            let busy = entered
+                .as_ref()
+                .is_err_and(|error| error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy));
+            if !busy || Instant::now() >= give_up {
+                return entered;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -248,12 +264,13 @@ mod tests {
 
     #[test]
     fn keeps_state_where_the_user_keeps_state() {
-        let of = |pairs: &'static [(&str, &str)]| {
+        type Pairs = &'static [(&'static str, &'static str)];
+        let of = |pairs: Pairs| {
             state_directory(|name| {
                 pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
             })
         };
-        let rows: [(&'static [(&str, &str)], Option<&str>); 4] = [
+        let rows: [(Pairs, Option<&str>); 4] = [
             (&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")], Some("/x/corbado-connect-lambda")),
             (&[("HOME", "/h")], Some("/h/.local/state/corbado-connect-lambda")),
             (

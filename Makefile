@@ -1,0 +1,47 @@
+PORT ?= 9000
+VIA ?= direct
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := target/tools
+SANDBOX := $(TARGET)/debug/sandbox
+
+.PHONY: help run invoke watch test check fmt lint doc build deployable tools
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: build ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
+	$(SANDBOX) run --port $(PORT)
+
+invoke: build ## Send events/F/E.json to the running functions: F=post-append E=first-passkey [VIA=url].
+	@$(SANDBOX) invoke $(F) $(E) --via $(VIA) --port $(PORT)
+
+watch: tools build ## Serve the functions under cargo-lambda: edit, save, call again.
+	$(SANDBOX) watch --port $(PORT) --cargo-lambda $(TOOLS)/bin/cargo-lambda
+
+test: tools build deployable ## Run all tests; installs what they need below target/.
+	cargo test --workspace --locked
+
+check: fmt lint doc test ## Run what CI runs.
+
+fmt: ## Check the formatting.
+	cargo fmt --all --check
+
+lint: ## Run clippy; a warning is an error.
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Build the documentation; a warning is an error.
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+build: ## Build everything for this machine. Always the whole workspace: one set of features, built once.
+	@command -v cargo >/dev/null || { echo "Rust 1.94.1 or later is needed: https://rustup.rs"; exit 1; }
+	cargo build --workspace --locked
+
+deployable: ## Build the functions with the features of what is deployed, quickly.
+	cargo build --profile deployable --locked --no-default-features -p pre-login -p post-login -p post-append
+
+tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
+
+$(TOOLS)/.installed: tests/requirements.txt
+	python3 -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

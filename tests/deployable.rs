@@ -1,0 +1,90 @@
+//! Binaries with the features of what is deployed: no embedded store, no profile files.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sandbox::FUNCTIONS;
+use serde_json::json;
+use tests::host::TestHost;
+use tests::stub::{Stub, json};
+
+fn binary(function: &str) -> PathBuf {
+    // Beside target/debug.
+    let binary = tests::binaries().parent().unwrap().join("deployable").join(function);
+    assert!(binary.exists(), "{} is missing: run the tests by `make test`", binary.display());
+    binary
+}
+
+async fn start(settings: &[(&str, &str)]) -> TestHost {
+    let functions = FUNCTIONS.map(|function| (function, binary(function)));
+    TestHost::with_functions(&functions, settings, Duration::from_secs(20)).await
+}
+
+/// Tells which problems a function names that does not start.
+async fn problems(function: &str, settings: &[(&str, &str)]) -> String {
+    let host = start(settings).await;
+    let invoked = host.invoke(function, "{}").await;
+    assert_eq!(invoked.payload["errorType"], "Runtime.ExitError", "{}", invoked.payload);
+    let lines = host.log_with("configuration").await;
+    lines.into_iter().find(|line| line.contains("configuration")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_store_is_a_start_up_error() {
+    for function in FUNCTIONS {
+        let line = problems(function, &[("AUTH_SYSTEM", "embedded")]).await;
+        assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
+        let line = problems(function, &[]).await;
+        assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
+    }
+    for store in ["embedded", ""] {
+        let line = problems("post-login", &[("SESSION_STORE", store)]).await;
+        assert!(line.contains("SESSION_STORE: "), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_the_environment_only() {
+    let settings = [
+        ("AUTH_SYSTEM", "cognito"),
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_PROFILE", "local"),
+    ];
+    let line = problems("pre-login", &settings).await;
+    assert!(line.contains("AWS_ACCESS_KEY_ID: required"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_serve_and_hold_no_sqlite() {
+    let stub = Stub::start(|_, _| {
+        json(
+            200,
+            &json!({"Username": "ada", "Enabled": true, "UserStatus": "CONFIRMED", "UserAttributes": []}),
+        )
+    })
+    .await;
+    let host = start(&[
+        ("AUTH_SYSTEM", "cognito"),
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", &stub.url()),
+    ])
+    .await;
+    let invoked = host.invoke("pre-login", r#"{"identifier":"ada"}"#).await;
+    assert_eq!(invoked.payload, json!({"statusCode": 200, "body": {"identifier": "ada"}}));
+    let invoked = host.invoke("post-append", r#"{"username":"ada"}"#).await;
+    assert_eq!(invoked.payload, json!({"statusCode": 200, "body": {}}));
+
+    let holds_sqlite = |path: PathBuf| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(13).any(|window| window == b"SQLite format")
+    };
+    assert!(holds_sqlite(tests::binaries().join("pre-login")), "the check itself works");
+    for function in FUNCTIONS {
+        assert!(!holds_sqlite(binary(function)), "{function}");
+    }
+}
