@@ -12,8 +12,11 @@ help: ## List the targets.
 run: build ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
 	$(SANDBOX) run --port $(PORT)
 
-invoke: build ## Send events/F/E.json to the running functions: F=post-append E=first-passkey [VIA=url].
+invoke: $(SANDBOX) ## Send events/F/E.json to the running functions: F=post-append E=first-passkey [VIA=url].
 	@$(SANDBOX) invoke $(F) $(E) --via $(VIA) --port $(PORT)
+
+$(SANDBOX):
+	@$(MAKE) build
 
 watch: tools build ## Serve the functions under cargo-lambda: edit, save, call again.
 	$(SANDBOX) watch --port $(PORT) --cargo-lambda $(TOOLS)/bin/cargo-lambda

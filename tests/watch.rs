@@ -71,6 +71,13 @@ impl Drop for Watch {
 fn cargo_lambda() -> Command {
     let mut command = Command::new(tests::tool("cargo-lambda"));
     command.arg("lambda").current_dir(tests::repository());
+    // What `cargo test` sets for this test would make cargo build some dependencies anew.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    for name in ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "LD_LIBRARY_PATH"] {
+        command.env_remove(name);
+    }
     command
 }
 
