@@ -4,24 +4,24 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test check fmt lint doc build deployable tools
+.PHONY: help run invoke watch test check fmt lint doc compile deployable build tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: build ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
+run: compile ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
 	$(SANDBOX) run --port $(PORT)
 
 invoke: $(SANDBOX) ## Send events/F/E.json to the running functions: F=post-append E=first-passkey [VIA=url].
 	@$(SANDBOX) invoke $(F) $(E) --via $(VIA) --port $(PORT)
 
 $(SANDBOX):
-	@$(MAKE) build
+	@$(MAKE) compile
 
-watch: tools build ## Serve the functions under cargo-lambda: edit, save, call again.
+watch: tools compile ## Serve the functions under cargo-lambda: edit, save, call again.
 	$(SANDBOX) watch --port $(PORT) --cargo-lambda $(TOOLS)/bin/cargo-lambda
 
-test: tools build deployable ## Run all tests; installs what they need below target/.
+test: tools compile deployable ## Run all tests; installs what they need below target/.
 	cargo test --workspace --locked
 
 check: fmt lint doc test ## Run what CI runs.
@@ -35,12 +35,18 @@ lint: ## Run clippy; a warning is an error.
 doc: ## Build the documentation; a warning is an error.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-build: ## Build everything for this machine. Always the whole workspace: one set of features, built once.
+compile: ## Compile everything for this machine. Always the whole workspace: one set of features, compiled once.
 	@command -v cargo >/dev/null || { echo "Rust 1.94.1 or later is needed: https://rustup.rs"; exit 1; }
 	cargo build --workspace --locked
 
-deployable: ## Build the functions with the features of what is deployed, quickly.
-	cargo build --profile deployable --locked --no-default-features -p pre-login -p post-login -p post-append
+# Named one by one: with the whole workspace the tests' features would come along.
+FUNCTIONS := -p pre-login -p post-login -p post-append
+
+deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
+	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
+
+build: tools ## Build what is deployed, for Lambda, below target/lambda.
+	$(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS)
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 

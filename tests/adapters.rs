@@ -11,7 +11,7 @@ use domain::{
 use outbound::{Https, Trust};
 use sandbox::sample;
 use serde_json::{Value, json};
-use tests::stub::{Reaction, Received, Stub, aws_error, json};
+use tests::stub::{Authority, Reaction, Received, Stub, aws_error, json};
 use tests::suites;
 
 fn id(text: &str) -> UserIdentifier {
@@ -513,4 +513,46 @@ async fn a_closed_port_is_a_transport_failure() {
     let port = tests::host::free_port();
     let error = verify(&verifier(&format!("http://127.0.0.1:{port}"), &[])).await.unwrap_err();
     assert_eq!(error.to_string(), "corbado: transport");
+}
+
+// ---- TLS ----
+
+/// A server is trusted for a root of `TLS_ROOTS_FILE` and for nothing else: not for another authority's, not by the
+/// embedded roots, not under another name. What is not trusted gets nothing.
+#[tokio::test]
+async fn only_the_configured_roots_are_trusted() {
+    let authority = Authority::new();
+    let other = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, pem: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    };
+    let roots = file("roots.pem", &format!("{}{}", other.pem, authority.pem));
+    let other_roots = file("other.pem", &other.pem);
+    let success = |_: &Received, _: usize| json(200, &json!({"verificationResult": "success"}));
+    let stub = Stub::start_tls(&authority, success).await;
+    let under_another_name = stub.url().replace("localhost", "127.0.0.1");
+
+    let generous = ("UPSTREAM_TIMEOUT_MS", "10000");
+    let trusting = verifier(&stub.url(), &[generous, ("TLS_ROOTS_FILE", &roots)]);
+    assert_eq!(verify(&trusting).await, Ok(id("usr-ada")));
+    for (url, more) in [
+        (stub.url(), vec![generous]),
+        (stub.url(), vec![generous, ("TLS_ROOTS_FILE", other_roots.as_str())]),
+        (under_another_name, vec![generous, ("TLS_ROOTS_FILE", roots.as_str())]),
+    ] {
+        let error = verify(&verifier(&url, &more)).await.unwrap_err();
+        assert_eq!(error.to_string(), "corbado: transport", "{url} {more:?}");
+    }
+    assert_eq!(stub.received().len(), 1);
+
+    // The AWS client shares the TLS configuration.
+    let stub = Stub::start_tls(&authority, |_, _| json(200, &user(&[], json!([])))).await;
+    let trusting = cognito(&stub, &[generous, ("TLS_ROOTS_FILE", &roots)]);
+    assert!(trusting.find(&id("ada")).await.unwrap().is_some());
+    let error = cognito(&stub, &[generous]).find(&id("ada")).await.unwrap_err();
+    assert_eq!(error.to_string(), "cognito: transport");
+    assert_eq!(stub.received().len(), 1);
 }

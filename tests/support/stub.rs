@@ -1,13 +1,16 @@
 //! An HTTP server on loopback that answers exactly what a test scripts, or misbehaves.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -67,10 +70,43 @@ pub fn aws_error(status: u16, code: &str) -> Reaction {
     )
 }
 
+/// A certificate authority of the test's own, for `TLS_ROOTS_FILE`.
+pub struct Authority {
+    pub pem: String,
+    acceptor: TlsAcceptor,
+}
+
+impl Authority {
+    /// Makes an authority, and a certificate for the name `localhost`.
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap();
+        let pem = root.pem();
+        let issuer = Issuer::new(params, key);
+
+        let server_key = KeyPair::generate().unwrap();
+        let server = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let server = server.signed_by(&server_key, &issuer).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![server.der().clone()], server_key.try_into().unwrap())
+            .unwrap();
+        Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Stub {
-    address: SocketAddr,
+    url: String,
     received: Arc<Mutex<Vec<Received>>>,
     server: JoinHandle<()>,
 }
@@ -78,25 +114,53 @@ pub struct Stub {
 impl Stub {
     /// Starts on a free port; `script` gets each request and how many came before it.
     pub async fn start(script: impl Fn(&Received, usize) -> Reaction + Send + Sync + 'static) -> Self {
+        Self::start_with(None, script).await
+    }
+
+    /// The same over TLS, reached as `https://localhost`.
+    pub async fn start_tls(
+        authority: &Authority,
+        script: impl Fn(&Received, usize) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with(Some(authority.acceptor.clone()), script).await
+    }
+
+    async fn start_with(
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(&Received, usize) -> Reaction + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = match tls {
+            Some(_) => format!("https://localhost:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
         let received = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);
         let record = Arc::clone(&received);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (script, record) = (Arc::clone(&script), Arc::clone(&record));
+                let (script, record, tls) = (Arc::clone(&script), Arc::clone(&record), tls.clone());
                 tokio::spawn(async move {
-                    let _ = serve(stream, &*script, &record).await;
+                    match tls {
+                        None => {
+                            let _ = serve(stream, &*script, &record).await;
+                        }
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                let _ = serve(stream, &*script, &record).await;
+                            }
+                        }
+                    }
                 });
             }
         });
-        Self { address, received, server }
+        Self { url, received, server }
     }
 
     /// Its base URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 
     /// What has arrived so far.
@@ -111,8 +175,25 @@ impl Drop for Stub {
     }
 }
 
+/// A connection that can be reset.
+trait Stream: AsyncRead + AsyncWrite + Unpin {
+    fn reset(&self) -> std::io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn reset(&self) -> std::io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn reset(&self) -> std::io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
+
 async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Stream,
     script: &(impl Fn(&Received, usize) -> Reaction + Send + Sync),
     record: &Mutex<Vec<Received>>,
 ) -> std::io::Result<()> {
@@ -139,13 +220,13 @@ async fn serve(
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
             }
-            Reaction::Reset | Reaction::After(..) => return stream.set_zero_linger(),
+            Reaction::Reset | Reaction::After(..) => return stream.reset(),
         }
     }
     Ok(())
 }
 
-async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Received>> {
+async fn read(stream: &mut impl Stream) -> std::io::Result<Option<Received>> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {

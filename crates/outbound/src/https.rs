@@ -82,19 +82,22 @@ impl Https {
                 roots
             }
         };
-        Some(Self::new(&roots?, Duration::from_millis(timeout?)))
+        let https = Self::new(&roots?, Duration::from_millis(timeout?));
+        if https.is_none() {
+            settings.problem("TLS_ROOTS_FILE", "roots that can be trusted");
+        }
+        https
     }
 
     /// Trusts the roots in `pem`, which must have been checked: a malformed one panics.
-    fn new(pem: &str, timeout: Duration) -> Self {
+    fn new(pem: &str, timeout: Duration) -> Option<Self> {
         let roots = TrustStore::empty().with_pem_certificate(pem.as_bytes());
-        let mut connector =
-            Connector::builder().pool_idle_timeout(IDLE).tls_provider(Provider::rustls(CryptoMode::Ring));
-        // Building a context of rustls with roots set has no way to fail.
-        if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
-            connector = connector.tls_context(context);
-        }
-        Self { connector: SharedHttpConnector::new(connector.build()), timeout }
+        let connector = Connector::builder()
+            .pool_idle_timeout(IDLE)
+            .tls_provider(Provider::rustls(CryptoMode::Ring))
+            .tls_context(TlsContext::builder().with_trust_store(roots).build().ok()?)
+            .build();
+        Some(Self { connector: SharedHttpConnector::new(connector), timeout })
     }
 
     /// The time limit of one call.

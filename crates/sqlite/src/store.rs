@@ -78,25 +78,30 @@ impl Store {
         &self.shared.path
     }
 
-    /// Runs `work` in a transaction that may write, off the async threads.
+    /// Runs `work` in a transaction that may write.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.transaction(TransactionBehavior::Immediate, work))
-            .await
-            .map_err(|_| Unavailable::new(SYSTEM, Reason::Failed))?
-            .map_err(|error| unavailable(&error))
+        self.transaction(TransactionBehavior::Immediate, work).await
     }
 
-    /// Runs `work` in a transaction that only reads, off the async threads.
+    /// Runs `work` in a transaction that only reads.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
+        self.transaction(TransactionBehavior::Deferred, work).await
+    }
+
+    /// Off the async threads: SQLite blocks.
+    async fn transaction<T: Send + 'static>(
+        &self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Unavailable> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || shared.transaction(TransactionBehavior::Deferred, work))
+        tokio::task::spawn_blocking(move || shared.transaction(behavior, work))
             .await
             .map_err(|_| Unavailable::new(SYSTEM, Reason::Failed))?
             .map_err(|error| unavailable(&error))
