@@ -91,7 +91,7 @@ impl Authority {
         let server = server.signed_by(&server_key, &issuer).unwrap();
         let config = ServerConfig::builder()
             .with_no_client_auth()
-            .with_single_cert(vec![server.der().clone()], server_key.try_into().unwrap())
+            .with_single_cert(vec![server.der().clone()], server_key.into())
             .unwrap();
         Self { pem, acceptor: TlsAcceptor::from(Arc::new(config)) }
     }
