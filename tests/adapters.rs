@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
-    Candidate, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, Reason, Rejection, SignedPasskeyData,
-    Timestamp, TypedIdentifier, UserDirectory, UserIdentifier, verify_passkey,
+    Candidate, Claim, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, Reason, Rejection, ReplayGuard,
+    ReplayKey, SignedPasskeyData, Timestamp, TypedIdentifier, Unavailable, UserDirectory, UserIdentifier,
+    verify_passkey,
 };
 use outbound::{Https, Trust};
 use sandbox::sample;
@@ -42,10 +43,12 @@ async fn sqlite_is_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_is_a_session_store_and_a_replay_guard() {
+async fn sqlite_is_a_session_store_a_replay_guard_and_a_rate_limiter() {
     let directory = tempfile::tempdir().unwrap();
     suites::session_store(Arc::new(store(&directory))).await;
+    suites::idle_sessions(&store(&directory)).await;
     suites::replay_guard(Arc::new(store(&directory))).await;
+    suites::rate_limiter(Arc::new(store(&directory))).await;
 }
 
 #[tokio::test]
@@ -409,9 +412,20 @@ fn sample_time() -> Timestamp {
     Timestamp::from_secs(sample::MADE_AT)
 }
 
+/// A replay guard that has seen nothing.
+struct Oblivious;
+
+impl ReplayGuard for Oblivious {
+    async fn claim(&self, _: ReplayKey, _: Timestamp, _: Timestamp) -> Result<Claim, Unavailable> {
+        Ok(Claim::First)
+    }
+}
+
 async fn verify(verifier: &impl PasskeyVerifier) -> Result<UserIdentifier, NotVerified> {
     let token = token("signed-passkey-data");
-    verify_passkey(verifier, token, None, sample_time()).await.map(domain::VerifiedPasskey::into_user)
+    verify_passkey(verifier, &Oblivious, token, None, sample_time())
+        .await
+        .map(domain::VerifiedPasskey::into_user)
 }
 
 #[tokio::test]
@@ -498,14 +512,27 @@ async fn corbado_is_not_asked_about_what_cannot_be_right() {
         ("signed-passkey-data", Some(&grace), Rejection::OtherUser),
     ];
     for (case, claimed, expected) in rows {
-        let result = verify_passkey(&verifier, token(case), claimed, sample_time()).await;
+        let result = verify_passkey(&verifier, &Oblivious, token(case), claimed, sample_time()).await;
         assert_eq!(result.map(|_| ()), Err(expected.into()), "{case}");
     }
     assert!(stub.received().is_empty());
     // The user may be named by Corbado's own id, too.
     let corbado_id = id("usr-1234567890");
     let token = token("signed-passkey-data");
-    assert!(verify_passkey(&verifier, token, Some(&corbado_id), sample_time()).await.is_ok());
+    assert!(verify_passkey(&verifier, &Oblivious, token, Some(&corbado_id), sample_time()).await.is_ok());
+}
+
+/// Of two attempts with one token, one reaches Corbado, also when that one failed.
+#[tokio::test]
+async fn a_token_is_asked_about_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let guard = store(&directory);
+    let stub = Stub::start(|_, _| Reaction::Reset).await;
+    let verifier = verifier(&stub.url(), &[]);
+    let attempt = || verify_passkey(&verifier, &guard, token("signed-passkey-data"), None, sample_time());
+    assert!(matches!(attempt().await, Err(NotVerified::Unavailable(_))));
+    assert_eq!(attempt().await.map(|_| ()), Err(Rejection::Replayed.into()));
+    assert_eq!(stub.received().len(), 1);
 }
 
 #[tokio::test]

@@ -42,10 +42,11 @@ fn arrows_point_down() {
         .collect();
 
     let action: &[&str] = &["backend", "domain", "events", "lambda", "settings"];
-    let allowed: [(&str, &[&str]); 12] = [
+    let allowed: [(&str, &[&str]); 13] = [
         ("settings", &[]),
         ("domain", &[]),
-        ("lambda", &["settings"]),
+        ("webhooks", &[]),
+        ("lambda", &["settings", "webhooks"]),
         ("events", &["domain"]),
         ("outbound", &["settings"]),
         ("corbado", &["domain", "outbound", "settings"]),

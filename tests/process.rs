@@ -191,7 +191,7 @@ async fn bad_signatures_are_refused_alike() {
         headers
     };
     let signature = good[3].1.clone();
-    let other = lambda::signature::SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let other = webhooks::SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     let rows = vec![
         ("no id", without("webhook-id")),
         ("no timestamp", without("webhook-timestamp")),

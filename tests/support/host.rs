@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lambda::signature::SigningSecret;
 use sandbox::Host;
 use sandbox::function::Settings;
 use serde_json::Value;
 use tempfile::TempDir;
+use webhooks::SigningSecret;
 
 /// A local host with an embedded store of its own, seeded with the demo users.
 pub struct TestHost {

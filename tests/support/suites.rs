@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    AccountStatus, Candidate, Claim, MfaPolicy, ReplayGuard, ReplayKey, Session, SessionId, SessionStore,
-    Timestamp, TypedIdentifier, User, UserDirectory, UserIdentifier,
+    AccountStatus, Candidate, Claim, MfaPolicy, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session,
+    SessionId, SessionStore, Timestamp, TypedIdentifier, User, UserDirectory, UserIdentifier,
 };
 
 /// Users that a directory must hold before [`directory`] runs; each is named by its id.
@@ -119,6 +119,24 @@ pub async fn session_store<S: SessionStore + Send + Sync + 'static>(store: Arc<S
     assert_eq!(store.find(key, start).await, Ok(None));
     assert_eq!(store.find(other, start).await, Ok(Some(session)));
 
+    let third = SessionId::from_random([3; 32]).key();
+    let bobs = SessionId::from_random([4; 32]).key();
+    store.create(third, &Session::new(id("ada"), start, Duration::from_secs(600))).await.unwrap();
+    store.create(bobs, &Session::new(id("bob"), start, Duration::from_secs(600))).await.unwrap();
+    let later = start.plus(Duration::from_secs(30));
+    for seen in [later, start] {
+        store.touch(third, seen).await.unwrap();
+        assert_eq!(store.find(third, later).await.unwrap().unwrap().last_seen, later, "never goes back");
+    }
+    store.revoke_all(&id("ada")).await.unwrap();
+    store.revoke_all(&id("nobody")).await.unwrap();
+    for gone in [other, third] {
+        assert_eq!(store.find(gone, start).await, Ok(None));
+        store.touch(gone, later).await.unwrap();
+        assert_eq!(store.find(gone, start).await, Ok(None), "a touch brings nothing back");
+    }
+    assert!(store.find(bobs, start).await.unwrap().is_some());
+
     let many: Vec<_> = (10..60)
         .map(|byte| {
             let store = Arc::clone(&store);
@@ -133,6 +151,54 @@ pub async fn session_store<S: SessionStore + Send + Sync + 'static>(store: Arc<S
     for one in many {
         assert!(one.await.unwrap());
     }
+}
+
+/// What every [`SessionStore`] does for [`domain::resume`].
+pub async fn idle_sessions(store: &impl SessionStore) {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let at = |seconds| start.plus(Duration::from_secs(seconds));
+    let idle = Some(Duration::from_secs(300));
+    let key = SessionId::from_random([77; 32]).key();
+    store.create(key, &Session::new(id("ada"), start, Duration::from_secs(1000))).await.unwrap();
+    let seen = async |seconds| store.find(key, at(seconds)).await.unwrap().map(|session| session.last_seen);
+    assert!(domain::resume(store, key, idle, at(59)).await.unwrap().is_some());
+    assert_eq!(seen(59).await, Some(start), "recorded at most once a minute");
+    assert!(domain::resume(store, key, None, at(299)).await.unwrap().is_some());
+    assert_eq!(seen(299).await, Some(start), "nothing is recorded where it does not count");
+    assert!(domain::resume(store, key, idle, at(299)).await.unwrap().is_some());
+    assert_eq!(seen(299).await, Some(at(299)));
+    assert!(domain::resume(store, key, idle, at(598)).await.unwrap().is_some());
+    assert!(domain::resume(store, key, idle, at(898)).await.unwrap().is_none());
+    assert_eq!(seen(598).await, None, "and is gone for good");
+}
+
+/// What every [`RateLimiter`] does.
+pub async fn rate_limiter<L: RateLimiter + Send + Sync + 'static>(limiter: Arc<L>) {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let at = |seconds| start.plus(Duration::from_secs(seconds));
+    let key = RateKey::new("login", "203.0.113.7");
+    for seconds in [0, 1, 59] {
+        assert_eq!(limiter.hit(key, 3, at(seconds)).await, Ok(Rate::Within), "{seconds}");
+    }
+    let exceeded = |seconds| Ok(Rate::Exceeded { retry_after: Duration::from_secs(seconds) });
+    assert_eq!(limiter.hit(key, 3, at(10)).await, exceeded(50));
+    assert_eq!(limiter.hit(key, 3, at(59)).await, exceeded(1));
+    assert_eq!(limiter.hit(RateKey::new("login", "203.0.113.8"), 3, at(59)).await, Ok(Rate::Within));
+    assert_eq!(limiter.hit(RateKey::new("token", "203.0.113.7"), 3, at(59)).await, Ok(Rate::Within));
+    assert_eq!(limiter.hit(key, 3, at(60)).await, Ok(Rate::Within), "the next window");
+
+    let contested = RateKey::new("login", "contested");
+    let hits: Vec<_> = (0..24)
+        .map(|_| {
+            let limiter = Arc::clone(&limiter);
+            tokio::spawn(async move { limiter.hit(contested, 10, start).await })
+        })
+        .collect();
+    let mut within = 0;
+    for hit in hits {
+        within += usize::from(hit.await.unwrap().unwrap() == Rate::Within);
+    }
+    assert_eq!(within, 10, "of any number of calls at the same time, the limit is within");
 }
 
 /// What every [`ReplayGuard`] does.

@@ -1,6 +1,9 @@
-//! The session store and the replay guard.
+//! The session store, the replay guard and the rate limiter.
 
-use domain::{Claim, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp, Unavailable};
+use domain::{
+    Claim, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp,
+    Unavailable, UserIdentifier,
+};
 use settings::Settings;
 
 /// The store that is configured. A build without any store has no value of this type, and does not start.
@@ -27,50 +30,48 @@ impl Sessions {
     }
 }
 
-#[cfg(feature = "embedded")]
+/// Calls one method on whichever adapter is configured.
+macro_rules! on_adapter {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            #[cfg(feature = "embedded")]
+            Self::Embedded($store) => $call.await,
+            #[cfg(not(feature = "embedded"))]
+            _ => unreachable!(),
+        }
+    };
+}
+
 impl SessionStore for Sessions {
     async fn create(&self, key: SessionKey, session: &Session) -> Result<(), Unavailable> {
-        let Self::Embedded(store) = self;
-        store.create(key, session).await
+        on_adapter!(self, store => store.create(key, session))
     }
 
     async fn find(&self, key: SessionKey, now: Timestamp) -> Result<Option<Session>, Unavailable> {
-        let Self::Embedded(store) = self;
-        SessionStore::find(store, key, now).await
+        on_adapter!(self, store => SessionStore::find(store, key, now))
+    }
+
+    async fn touch(&self, key: SessionKey, now: Timestamp) -> Result<(), Unavailable> {
+        on_adapter!(self, store => store.touch(key, now))
     }
 
     async fn revoke(&self, key: SessionKey) -> Result<(), Unavailable> {
-        let Self::Embedded(store) = self;
-        store.revoke(key).await
+        on_adapter!(self, store => store.revoke(key))
+    }
+
+    async fn revoke_all(&self, user: &UserIdentifier) -> Result<(), Unavailable> {
+        on_adapter!(self, store => store.revoke_all(user))
     }
 }
 
-#[cfg(feature = "embedded")]
 impl ReplayGuard for Sessions {
     async fn claim(&self, key: ReplayKey, until: Timestamp, now: Timestamp) -> Result<Claim, Unavailable> {
-        let Self::Embedded(store) = self;
-        store.claim(key, until, now).await
+        on_adapter!(self, store => store.claim(key, until, now))
     }
 }
 
-#[cfg(not(feature = "embedded"))]
-impl SessionStore for Sessions {
-    async fn create(&self, _key: SessionKey, _session: &Session) -> Result<(), Unavailable> {
-        match *self {}
-    }
-
-    async fn find(&self, _key: SessionKey, _now: Timestamp) -> Result<Option<Session>, Unavailable> {
-        match *self {}
-    }
-
-    async fn revoke(&self, _key: SessionKey) -> Result<(), Unavailable> {
-        match *self {}
-    }
-}
-
-#[cfg(not(feature = "embedded"))]
-impl ReplayGuard for Sessions {
-    async fn claim(&self, _key: ReplayKey, _until: Timestamp, _now: Timestamp) -> Result<Claim, Unavailable> {
-        match *self {}
+impl RateLimiter for Sessions {
+    async fn hit(&self, key: RateKey, limit: u32, now: Timestamp) -> Result<Rate, Unavailable> {
+        on_adapter!(self, store => store.hit(key, limit, now))
     }
 }

@@ -6,8 +6,8 @@ use aws_sdk_cognitoidentityprovider::types::{
     UserType,
 };
 use domain::{
-    AccountStatus, Candidate, MfaState, MfaUpdate, Reason, TypedIdentifier, Unavailable, User, UserDirectory,
-    UserIdentifier,
+    AccountStatus, Candidate, MfaState, MfaUpdate, Profile, Reason, TypedIdentifier, Unavailable, User,
+    UserDirectory, UserIdentifier,
 };
 use outbound::{Https, aws};
 use settings::Settings;
@@ -158,6 +158,7 @@ impl UserDirectory for Directory {
             id: canonical(&user.username)?,
             status: status(user.enabled, user.user_status.as_ref()),
             mfa: self.mfa_state(user.user_attributes(), user.user_mfa_setting_list()),
+            profile: profile(user.user_attributes()),
         }))
     }
 
@@ -206,6 +207,12 @@ impl UserDirectory for Directory {
 
 fn attribute<'a>(attributes: &'a [AttributeType], name: &str) -> Option<&'a str> {
     attributes.iter().find(|attribute| attribute.name() == name).and_then(AttributeType::value)
+}
+
+/// The display name is `name`, or `preferred_username` where there is none.
+fn profile(attributes: &[AttributeType]) -> Profile {
+    let filled = |name| attribute(attributes, name).filter(|it| !it.is_empty()).map(ToOwned::to_owned);
+    Profile { display_name: filled("name").or_else(|| filled("preferred_username")), email: filled("email") }
 }
 
 fn canonical(username: &str) -> Result<UserIdentifier, Unavailable> {

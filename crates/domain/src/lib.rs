@@ -7,25 +7,33 @@
 //! - [`mfa`]: when a created passkey changes a user's MFA settings.
 //! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
 //! - [`session`]: sessions and the replay guard, with their ports.
+//! - [`connect`]: connect tokens, and the port to their issuer.
+//! - [`rate`]: rate limits, and the port to their counter.
 //! - [`unavailable`]: why a system behind a port could not answer.
 //!
 //! No AWS, no HTTP, no JSON, no clock, no randomness and no environment: all of these are arguments.
 
+pub mod connect;
 pub mod identity;
 pub mod mfa;
 pub mod passkey;
+pub mod rate;
 pub mod session;
 pub mod time;
 pub mod unavailable;
 pub mod user;
 
+pub use connect::{ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject};
 pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
 pub use mfa::{MfaPolicy, MfaState, MfaUpdate};
 pub use passkey::{
     Inspected, NotVerified, PasskeyClaims, PasskeyVerifier, Rejection, SignedPasskeyData, VerifiedPasskey,
     verify_passkey,
 };
-pub use session::{Claim, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore};
+pub use rate::{Rate, RateKey, RateLimiter, Window};
+pub use session::{
+    Claim, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore, resume,
+};
 pub use time::Timestamp;
 pub use unavailable::{Reason, Unavailable};
-pub use user::{AccountStatus, Candidate, Resolution, User, UserDirectory};
+pub use user::{AccountStatus, Candidate, Profile, Resolution, User, UserDirectory};

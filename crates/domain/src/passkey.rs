@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Timestamp, Unavailable, UserIdentifier};
+use crate::{Claim, ReplayGuard, ReplayKey, Timestamp, Unavailable, UserIdentifier};
 
 /// How far the clocks of Corbado and this machine may lie apart.
 const SKEW: Duration = Duration::from_secs(60);
@@ -69,6 +69,9 @@ pub enum Rejection {
     /// Names another user than the caller does.
     #[error("other user")]
     OtherUser,
+    /// Used before, here.
+    #[error("used before")]
+    Replayed,
     /// Corbado's verdict was not `success`.
     #[error("verdict: {0}")]
     Verdict(&'static str),
@@ -91,6 +94,7 @@ pub struct Inspected {
     token: SignedPasskeyData,
     user: UserIdentifier,
     subject: String,
+    expires: Timestamp,
 }
 
 impl Inspected {
@@ -139,7 +143,7 @@ impl PasskeyClaims {
             return Err(Rejection::NotYetValid);
         }
         let user = UserIdentifier::new(self.webauthn_id).map_err(|_| Rejection::NoUser)?;
-        Ok(Inspected { token, user, subject: self.subject })
+        Ok(Inspected { token, user, subject: self.subject, expires: self.expires })
     }
 }
 
@@ -153,9 +157,13 @@ pub trait PasskeyVerifier {
     fn confirm(&self, inspected: &Inspected) -> impl Future<Output = Result<(), NotVerified>> + Send;
 }
 
-/// Verifies a token; `claimed` is the user named beside it, which must be the token's `webauthnId` or `sub`.
+/// Verifies a token, once; `claimed` is the user named beside it, who must be the token's `webauthnId` or `sub`.
+///
+/// The token is recorded before anybody is asked: of any number of attempts, here or at another function that shares the
+/// guard, one gets a verdict.
 pub async fn verify_passkey(
     verifier: &impl PasskeyVerifier,
+    guard: &impl ReplayGuard,
     token: SignedPasskeyData,
     claimed: Option<&UserIdentifier>,
     now: Timestamp,
@@ -166,6 +174,10 @@ pub async fn verify_passkey(
         && claimed.as_str() != inspected.subject
     {
         return Err(Rejection::OtherUser.into());
+    }
+    let key = ReplayKey::token(&inspected.token);
+    if guard.claim(key, inspected.expires.plus(SKEW), now).await? == Claim::Replayed {
+        return Err(Rejection::Replayed.into());
     }
     verifier.confirm(&inspected).await?;
     Ok(VerifiedPasskey { user: inspected.user })

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::{Timestamp, Unavailable, UserIdentifier, VerifiedPasskey};
+use crate::{SignedPasskeyData, Timestamp, Unavailable, UserIdentifier, VerifiedPasskey};
 
 /// A session's secret id: 256 random bits in base64url, 43 characters. Whoever holds it is signed in.
 #[derive(Debug, Clone)]
@@ -78,12 +78,22 @@ pub struct Session {
     pub created: Timestamp,
     /// The end, which nothing extends.
     pub expires: Timestamp,
+    /// The last use that was recorded; uses within a minute of it are not.
+    pub last_seen: Timestamp,
 }
+
+/// How often the use of a session is recorded.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Session {
     /// Opens a session of `lifetime` from `now` on.
     pub fn new(user: UserIdentifier, now: Timestamp, lifetime: Duration) -> Self {
-        Self { user, created: now, expires: now.plus(lifetime) }
+        Self { user, created: now, expires: now.plus(lifetime), last_seen: now }
+    }
+
+    /// Tells whether the session has ended at `now`: its time is up, or it was not used for `idle`.
+    fn has_ended(&self, idle: Option<Duration>, now: Timestamp) -> bool {
+        self.expires <= now || idle.is_some_and(|idle| self.last_seen.plus(idle) <= now)
     }
 }
 
@@ -96,15 +106,41 @@ pub trait SessionStore {
         session: &Session,
     ) -> impl Future<Output = Result<(), Unavailable>> + Send;
 
-    /// Finds a session that has not expired at `now`.
+    /// Finds a session whose time is not up at `now`.
     fn find(
         &self,
         key: SessionKey,
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Session>, Unavailable>> + Send;
 
+    /// Records the use of a session at `now`; no error if it was revoked meanwhile, and it does not come back.
+    fn touch(&self, key: SessionKey, now: Timestamp) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
     /// Ends a session; no error if there is none.
     fn revoke(&self, key: SessionKey) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
+    /// Ends all sessions of a user.
+    fn revoke_all(&self, user: &UserIdentifier) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// Finds a session that may be used at `now`, and records its use at most once a minute where `idle` counts.
+pub async fn resume(
+    sessions: &impl SessionStore,
+    key: SessionKey,
+    idle: Option<Duration>,
+    now: Timestamp,
+) -> Result<Option<Session>, Unavailable> {
+    let Some(session) = sessions.find(key, now).await? else {
+        return Ok(None);
+    };
+    if session.has_ended(idle, now) {
+        sessions.revoke(key).await?;
+        return Ok(None);
+    }
+    if idle.is_some() && session.last_seen.plus(TOUCH_INTERVAL) <= now {
+        sessions.touch(key, now).await?;
+    }
+    Ok(Some(session))
 }
 
 /// SHA-256 of something that may be used only once, apart for each kind of thing.
@@ -114,19 +150,28 @@ pub struct ReplayKey([u8; 32]);
 impl ReplayKey {
     /// The key of a signed call's `webhook-id` to one function.
     pub fn webhook(function: &str, id: &str) -> Self {
-        let mut hash = Sha256::new();
-        for part in ["webhook", function] {
-            hash.update(part);
-            hash.update([0]);
-        }
-        hash.update(id);
-        Self(hash.finalize().into())
+        Self(hash(&["webhook", function, id]))
+    }
+
+    /// The key of a token: of all of it, since claims of a token that nobody has verified are whoever's.
+    pub fn token(token: &SignedPasskeyData) -> Self {
+        Self(hash(&["token", token.expose()]))
     }
 
     /// The hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
+
+/// SHA-256 of several texts, none of which can take over a part of its neighbour.
+pub(crate) fn hash(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// The answer of a replay guard.
@@ -174,5 +219,29 @@ mod tests {
         let keys = [ReplayKey::webhook("a", "1"), ReplayKey::webhook("a", "2"), ReplayKey::webhook("b", "1")];
         assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
         assert_eq!(keys[0], ReplayKey::webhook("a", "1"));
+        assert!(ReplayKey::webhook("a", "bc") != ReplayKey::webhook("ab", "c"));
+        assert!(
+            ReplayKey::token(&SignedPasskeyData::new("a")) != ReplayKey::token(&SignedPasskeyData::new("b"))
+        );
+    }
+
+    #[test]
+    fn a_session_ends_by_time_or_by_rest() {
+        let start = Timestamp::from_secs(1000);
+        let at = |seconds: u64| Timestamp::from_secs(1000 + seconds);
+        let user = UserIdentifier::new("ada").unwrap();
+        let session = Session::new(user, start, Duration::from_secs(100));
+        let idle = Some(Duration::from_secs(30));
+        let rows = [
+            (None, 0, false),
+            (None, 99, false),
+            (None, 100, true),
+            (idle, 29, false),
+            (idle, 30, true),
+            (Some(Duration::from_secs(500)), 100, true),
+        ];
+        for (idle, seconds, expected) in rows {
+            assert_eq!(session.has_ended(idle, at(seconds)), expected, "{idle:?} {seconds}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A user of the authentication system, and the port to that system.
 
+use std::fmt;
+
 use crate::{MfaState, MfaUpdate, TypedIdentifier, Unavailable, UserIdentifier};
 
 /// A user as far as an integration needs to know.
@@ -11,6 +13,30 @@ pub struct User {
     pub status: AccountStatus,
     /// The MFA settings.
     pub mfa: MfaState,
+    /// How to address the user.
+    pub profile: Profile,
+}
+
+/// How to address a user. Never logged.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// The name to show.
+    pub display_name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+}
+
+impl Profile {
+    /// The name to show, or the e-mail address where there is none.
+    pub fn shown_name(&self) -> Option<&str> {
+        self.display_name.as_deref().or(self.email.as_deref())
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profile(..)")
+    }
 }
 
 impl User {
@@ -143,7 +169,12 @@ mod tests {
     fn only_active_accounts_sign_in() {
         use AccountStatus::{Active, Disabled, ForceChangePassword, ResetRequired, Unusable};
         for status in [Active, Disabled, ForceChangePassword, ResetRequired, Unusable] {
-            let user = User { id: UserIdentifier::new("ada").unwrap(), status, mfa: MfaState::default() };
+            let user = User {
+                id: UserIdentifier::new("ada").unwrap(),
+                status,
+                mfa: MfaState::default(),
+                profile: Profile::default(),
+            };
             assert_eq!(user.may_sign_in(), status == Active, "{status:?}");
         }
     }

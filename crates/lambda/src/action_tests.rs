@@ -1,8 +1,8 @@
 use super::*;
-use crate::signature::SigningSecret;
 use serde_json::{Value, json};
 use settings::Settings;
 use std::time::UNIX_EPOCH;
+use webhooks::SigningSecret;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NOW: u64 = 1_795_300_000;

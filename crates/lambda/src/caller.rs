@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::ExposeSecret;
 use settings::Settings;
+use webhooks::{BadSignature, SignatureHeaders, SigningSecret};
 
 use crate::envelope::{Headers, HttpRequest};
-use crate::signature::{self, BadSignature, SignatureHeaders, SigningSecret};
 
 /// A caller who is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl CallerPolicy {
             signatures: single(&request.headers, "webhook-signature")?,
         };
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let signed_at = signature::verify(secrets, headers, &request.body, seconds, tolerance)?;
+        let signed_at = webhooks::verify(secrets, headers, &request.body, seconds, tolerance)?;
         let valid_until = UNIX_EPOCH + Duration::from_secs(signed_at) + tolerance;
         Ok(Caller::Signed { id: headers.id.to_owned(), valid_until })
     }

@@ -4,7 +4,6 @@
 //! - [`action`]: [`Action`], what a function implements, and [`Edge`], which calls it.
 //! - [`runtime`]: [`run`], the whole of a function's `main`.
 //! - [`caller`]: who may call: direct invocation, signed HTTP, IAM.
-//! - [`signature`]: Standard Webhooks signatures.
 //! - [`problem`]: the stable error codes and their answers.
 //! - [`telemetry`]: JSON logs.
 //! - `envelope`: the five shapes in which a call arrives and is answered.
@@ -14,7 +13,6 @@ pub mod caller;
 mod envelope;
 pub mod problem;
 pub mod runtime;
-pub mod signature;
 pub mod telemetry;
 
 pub use action::{Action, Call, Crashed, Edge, Invocation, Reply};

@@ -111,7 +111,8 @@ where
     async fn prove(&self, event: PostLogin, now: Timestamp) -> Result<ProvenUser, Refusal> {
         match (event.signed_passkey_data, event.user_id) {
             (Some(token), claimed) => {
-                let passkey = verify_passkey(&self.verifier, token, claimed.as_ref(), now).await?;
+                let passkey =
+                    verify_passkey(&self.verifier, &self.sessions, token, claimed.as_ref(), now).await?;
                 Ok(ProvenUser::by_passkey(passkey))
             }
             (None, Some(user)) if !self.token_required => Ok(ProvenUser::by_trusted_caller(user)),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use lambda::signature::SigningSecret;
 use serde_json::Value;
+use webhooks::SigningSecret;
 
 use crate::function::random_name;
 use crate::sample::{self, Sample};

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
-use lambda::signature::SigningSecret;
 use sandbox::function::LogSink;
 use sandbox::host::{Host, local_functions};
 use sandbox::invoke::{self, Via};
 use sandbox::{FUNCTIONS, sample, secrets};
 use sqlite::store::state_directory;
+use webhooks::SigningSecret;
 
 #[derive(Parser)]
 #[command(about = "Runs the functions on this machine: no account, no network.")]

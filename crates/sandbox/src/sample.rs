@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use lambda::signature::{self, SignatureHeaders, SigningSecret};
 use serde_json::{Value, json};
+use webhooks::{SignatureHeaders, SigningSecret};
 
 use crate::function::random_name;
 
@@ -200,7 +200,7 @@ fn was_signed_well(event: &Value) -> bool {
     };
     let Ok(at) = timestamp.parse() else { return false };
     let headers = SignatureHeaders { id: &id, timestamp: &timestamp, signatures: &signatures };
-    signature::verify(&[secret], headers, &body_bytes(event), at, Duration::ZERO).is_ok()
+    webhooks::verify(&[secret], headers, &body_bytes(event), at, Duration::ZERO).is_ok()
 }
 
 /// The decoded body of an event in an envelope.
@@ -293,7 +293,7 @@ mod tests {
             signatures: event["headers"]["webhook-signature"].as_str().unwrap(),
         };
         let body = body_bytes(&event);
-        assert!(signature::verify(&[own], headers, &body, now, Duration::from_secs(5)).is_ok());
+        assert!(webhooks::verify(&[own], headers, &body, now, Duration::from_secs(5)).is_ok());
         let inner: Value = serde_json::from_slice(&body).unwrap();
         let token = inner["signedPasskeyData"].as_str().unwrap();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();

@@ -48,7 +48,7 @@ fn new_secret() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lambda::signature::SigningSecret;
+    use webhooks::SigningSecret;
 
     #[test]
     fn makes_one_each_and_keeps_them() {

@@ -1,7 +1,7 @@
 //! Users.
 
 use domain::{
-    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, TypedIdentifier, Unavailable, User,
+    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, Profile, TypedIdentifier, Unavailable, User,
     UserDirectory, UserIdentifier,
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -25,7 +25,7 @@ impl FromSql for Status {
 }
 
 /// A user's id, checked again: the file can be edited by hand.
-struct Id(UserIdentifier);
+pub(crate) struct Id(pub(crate) UserIdentifier);
 
 impl FromSql for Id {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
@@ -37,8 +37,9 @@ impl UserDirectory for Store {
     async fn find(&self, id: &UserIdentifier) -> Result<Option<User>, Unavailable> {
         let id = id.clone();
         self.read(move |store| {
-            let mut select = store
-                .prepare_cached("SELECT id, status, mfa_enabled, preferred_mfa FROM users WHERE id = ?1")?;
+            let mut select = store.prepare_cached(
+                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email FROM users WHERE id = ?1",
+            )?;
             let user = select.query_row([id.as_str()], |row| {
                 let enabled = row.get("mfa_enabled")?;
                 let preferred: Option<String> = row.get("preferred_mfa")?;
@@ -52,6 +53,7 @@ impl UserDirectory for Store {
                         other_factor: enabled && !prefers_passkey,
                         unfinished: false,
                     },
+                    profile: Profile { display_name: row.get("display_name")?, email: row.get("email")? },
                 })
             });
             user.optional()

@@ -1,4 +1,4 @@
-//! The embedded store: users, sessions and the replay guard in one SQLite file, for laptops and tests.
+//! The embedded store: users, sessions, replay guard and rate limits in one SQLite file, for laptops and tests.
 //!
 //! Several processes share the file. Nothing is opened before it is needed, so that a store that cannot be used is an
 //! answer (`provider_unavailable`) and not a crash.

@@ -1,11 +1,13 @@
-//! Sessions and the replay guard.
+//! Sessions, the replay guard and rate limits.
 
 use domain::{
-    Claim, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp, Unavailable, UserIdentifier,
+    Claim, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp,
+    Unavailable, UserIdentifier, Window,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::Store;
+use crate::directory::Id;
 
 /// How many expired rows a write clears away.
 const SWEEP: u32 = 100;
@@ -16,12 +18,13 @@ impl SessionStore for Store {
         self.write(move |store| {
             sweep(store, "sessions", session.created)?;
             store.execute(
-                "INSERT INTO sessions (key, user_id, created, expires) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO sessions (key, user_id, created, expires, last_seen) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     key.as_bytes(),
                     session.user.as_str(),
                     session.created.as_millis(),
-                    session.expires.as_millis()
+                    session.expires.as_millis(),
+                    session.last_seen.as_millis()
                 ],
             )?;
             Ok(())
@@ -32,18 +35,28 @@ impl SessionStore for Store {
     async fn find(&self, key: SessionKey, now: Timestamp) -> Result<Option<Session>, Unavailable> {
         self.read(move |store| {
             let mut select = store.prepare_cached(
-                "SELECT user_id, created, expires FROM sessions WHERE key = ?1 AND expires > ?2",
+                "SELECT user_id, created, expires, last_seen FROM sessions WHERE key = ?1 AND expires > ?2",
             )?;
             let row = select.query_row(params![key.as_bytes(), now.as_millis()], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?))
-            });
-            Ok(row.optional()?.and_then(|(user, created, expires)| {
-                Some(Session {
-                    user: UserIdentifier::new(user).ok()?,
-                    created: Timestamp::from_millis(created),
-                    expires: Timestamp::from_millis(expires),
+                Ok(Session {
+                    user: row.get::<_, Id>(0)?.0,
+                    created: Timestamp::from_millis(row.get(1)?),
+                    expires: Timestamp::from_millis(row.get(2)?),
+                    last_seen: Timestamp::from_millis(row.get(3)?),
                 })
-            }))
+            });
+            row.optional()
+        })
+        .await
+    }
+
+    async fn touch(&self, key: SessionKey, now: Timestamp) -> Result<(), Unavailable> {
+        self.write(move |store| {
+            store.execute(
+                "UPDATE sessions SET last_seen = max(last_seen, ?2) WHERE key = ?1",
+                params![key.as_bytes(), now.as_millis()],
+            )?;
+            Ok(())
         })
         .await
     }
@@ -52,6 +65,36 @@ impl SessionStore for Store {
         self.write(move |store| {
             store.execute("DELETE FROM sessions WHERE key = ?1", [key.as_bytes()])?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn revoke_all(&self, user: &UserIdentifier) -> Result<(), Unavailable> {
+        let user = user.clone();
+        self.write(move |store| {
+            store.execute("DELETE FROM sessions WHERE user_id = ?1", [user.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl RateLimiter for Store {
+    async fn hit(&self, key: RateKey, limit: u32, now: Timestamp) -> Result<Rate, Unavailable> {
+        let window = Window::of(now);
+        self.write(move |store| {
+            sweep(store, "rates", now)?;
+            let hits: u32 = store.query_row(
+                "INSERT INTO rates (key, window, hits, expires) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (key) DO UPDATE SET
+                     hits = CASE WHEN window = excluded.window THEN min(hits + 1, ?4 + 1) ELSE 1 END,
+                     window = excluded.window,
+                     expires = excluded.expires
+                 RETURNING hits",
+                params![key.as_bytes(), window.number(), window.end().as_millis(), limit],
+                |row| row.get(0),
+            )?;
+            Ok(if hits <= limit { Rate::Within } else { Rate::exceeded(now) })
         })
         .await
     }

@@ -12,7 +12,8 @@ use settings::Settings;
 use crate::SYSTEM;
 
 /// What the file must contain, step by step; `user_version` counts the steps that are done.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE users (
         id TEXT PRIMARY KEY,
         username TEXT NOT NULL,
@@ -39,7 +40,20 @@ const MIGRATIONS: [&str; 1] = ["
         expires INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX replays_by_expiry ON replays (expires);
-"];
+    ",
+    "
+    ALTER TABLE sessions ADD COLUMN last_seen INTEGER NOT NULL DEFAULT 0;
+    UPDATE sessions SET last_seen = created;
+    CREATE INDEX sessions_by_user ON sessions (user_id);
+    CREATE TABLE rates (
+        key BLOB PRIMARY KEY,
+        window INTEGER NOT NULL,
+        hits INTEGER NOT NULL,
+        expires INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX rates_by_expiry ON rates (expires);
+    ",
+];
 
 /// The embedded store. Cloning shares the connection.
 #[derive(Clone)]
