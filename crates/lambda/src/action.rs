@@ -14,10 +14,10 @@ use sha2::{Digest, Sha256};
 use crate::caller::{Caller, CallerPolicy};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
-use crate::telemetry;
+use crate::{render, telemetry};
 
 /// The largest HTTP body accepted, in bytes, decoded.
-const MAX_BODY: usize = 64 * 1024;
+pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// What is kept of an invocation's time for the answer itself.
 const MARGIN: Duration = Duration::from_millis(250);
 
@@ -55,11 +55,14 @@ impl Call {
 
     /// Notes whom the call is about: the log gets a short hash, since a user id may be an e-mail address.
     pub fn about(&self, user_id: &str) {
-        let digest = Sha256::digest(user_id);
-        let short = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         // The first user named stays.
-        let _ = self.user_ref.set(short);
+        let _ = self.user_ref.set(user_ref(user_id));
     }
+}
+
+/// A short hash of a user id, for the log.
+pub fn user_ref(user_id: &str) -> String {
+    Sha256::digest(user_id).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An answer with status 200.
@@ -130,6 +133,11 @@ impl<A: Action> Edge<A> {
         Self { action, callers, warm: AtomicBool::new(false) }
     }
 
+    /// Tells whether every HTTP request will be refused for want of a secret.
+    pub(crate) fn refuses_all_http(&self) -> bool {
+        self.callers.refuses_all_http()
+    }
+
     /// Answers one invocation, whose payload is any JSON text, at `now`.
     pub async fn respond(
         &self,
@@ -168,8 +176,13 @@ impl<A: Action> Edge<A> {
         if handled.panicked && handled.shape == Shape::Direct {
             return Err(Crashed);
         }
-        let allow = status == Code::MethodNotAllowed.status();
-        let answer = envelope::render(handled.shape, status, &body, allow);
+        let answer = if handled.shape == Shape::Direct {
+            render::direct(status, &body)
+        } else {
+            let allow = (status == Code::MethodNotAllowed.status()).then_some(("allow", "POST"));
+            let headers: Vec<_> = render::JSON_HEADERS.into_iter().chain(allow).collect();
+            render::http(handled.shape, status, &headers, &body)
+        };
         RawValue::from_string(answer).map_err(|_| Crashed)
     }
 
@@ -215,25 +228,43 @@ impl<A: Action> Edge<A> {
         call: &Call,
         budget: Option<Duration>,
     ) -> (Result<Reply, Problem>, bool) {
-        // Boxed: the SDKs' futures nest deeper than the compiler follows in a function's `main`.
-        let work: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.action.answer(event, call));
-        let work = AssertUnwindSafe(work).catch_unwind();
-        let done = match budget {
-            Some(budget) => tokio::time::timeout(budget, work).await,
-            None => Ok(work.await),
-        };
-        match done {
-            Ok(Ok(result)) => (result, false),
-            Ok(Err(_panic)) => (self.action.failed(Problem::new(Code::InternalError, "panic")), true),
-            Err(_elapsed) => {
-                (self.action.failed(Problem::new(Code::ProviderUnavailable, "deadline: out of time")), false)
-            }
+        match in_time(self.action.answer(event, call), budget).await {
+            Ok(result) => (result, false),
+            Err(GaveUp::Panic) => (self.action.failed(Problem::new(Code::InternalError, "panic")), true),
+            Err(GaveUp::Deadline) => (self.action.failed(GaveUp::out_of_time()), false),
         }
     }
 }
 
+/// Why work was given up.
+pub(crate) enum GaveUp {
+    Panic,
+    Deadline,
+}
+
+impl GaveUp {
+    pub(crate) fn out_of_time() -> Problem {
+        Problem::new(Code::ProviderUnavailable, "deadline: out of time")
+    }
+}
+
+/// Does work within a budget of time, and survives its panic.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = T> + Send,
+    budget: Option<Duration>,
+) -> Result<T, GaveUp> {
+    // Boxed: the SDKs' futures nest deeper than the compiler follows in a function's `main`.
+    let work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let done = match budget {
+        Some(budget) => tokio::time::timeout(budget, work).await.map_err(|_elapsed| GaveUp::Deadline)?,
+        None => work.await,
+    };
+    done.map_err(|_panic| GaveUp::Panic)
+}
+
 /// The time left for the work; a deadline in the past is none (cargo-lambda sends one).
-fn remaining(deadline: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
+pub(crate) fn remaining(deadline: Option<SystemTime>, now: SystemTime) -> Option<Duration> {
     let left = deadline?.duration_since(now).ok()?;
     Some(left.saturating_sub(MARGIN))
 }
@@ -245,14 +276,16 @@ fn check_http(request: &HttpRequest) -> Result<(), Problem> {
     if request.body.len() > MAX_BODY {
         return Err(Problem::new(Code::TooLarge, "http: body size"));
     }
-    let json = |value: &&str| {
-        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-    };
-    if !request.headers.all("content-type").iter().all(json) {
+    if !request.headers.all("content-type").into_iter().all(is_json) {
         return Err(Problem::new(Code::UnsupportedMediaType, "http: content-type"));
     }
     Ok(())
+}
+
+/// Tells whether a content type is JSON: `application/json`, or with a suffix `+json` (RFC 6839).
+pub fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 #[cfg(test)]

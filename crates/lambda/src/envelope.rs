@@ -1,4 +1,4 @@
-//! The five shapes in which a call arrives, and the answer that fits each.
+//! The five shapes in which a call arrives.
 //!
 //! 1. the event itself (direct invocation);
 //! 2. payload format 2.0 (function URL, HTTP API);
@@ -54,6 +54,10 @@ pub(crate) enum Shape {
 pub(crate) struct HttpRequest {
     pub(crate) shape: Shape,
     pub(crate) method: String,
+    /// Without the stage of the gateway.
+    pub(crate) path: String,
+    /// The address that the gateway itself saw; a load balancer tells it in `x-forwarded-for` only.
+    pub(crate) source: Option<String>,
     pub(crate) headers: Headers,
     /// The decoded bytes, as they were signed.
     pub(crate) body: Vec<u8>,
@@ -66,6 +70,11 @@ pub(crate) struct HttpRequest {
 pub(crate) struct Headers(Vec<(String, String)>);
 
 impl Headers {
+    /// All headers.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// All values of a header; `name` in lower case.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
@@ -86,30 +95,6 @@ pub(crate) fn recognise(payload: &str) -> Arrived<'_> {
     }
 }
 
-/// Renders an answer: `body` is JSON text, `allow` the header of a 405.
-pub(crate) fn render(shape: Shape, status: u16, body: &str, allow: bool) -> String {
-    if shape == Shape::Direct {
-        return format!(r#"{{"statusCode":{status},"body":{body}}}"#);
-    }
-    let multi_value = shape == Shape::AlbMultiValue;
-    let header = |name: &str, value: &str| match multi_value {
-        true => format!(r#""{name}":["{value}"]"#),
-        false => format!(r#""{name}":"{value}""#),
-    };
-    let mut headers = vec![header("content-type", "application/json"), header("cache-control", "no-store")];
-    if allow {
-        headers.push(header("allow", "POST"));
-    }
-    let headers_name = if multi_value { "multiValueHeaders" } else { "headers" };
-    // cargo-lambda's gateway fails on an answer in format 2.0 without cookies.
-    let cookies = if shape == Shape::V2 { r#","cookies":[]"# } else { "" };
-    let body = serde_json::Value::from(body);
-    format!(
-        r#"{{"statusCode":{status},"{headers_name}":{{{}}},"body":{body},"isBase64Encoded":false{cookies}}}"#,
-        headers.join(",")
-    )
-}
-
 /// The members of a payload that tell its shape.
 #[derive(Default)]
 struct Top<'a> {
@@ -117,6 +102,8 @@ struct Top<'a> {
     request_context: Option<&'a RawValue>,
     http_method: Option<&'a RawValue>,
     raw_path: Option<&'a RawValue>,
+    path: Option<&'a RawValue>,
+    cookies: Option<&'a RawValue>,
     headers: Option<&'a RawValue>,
     multi_value_headers: Option<&'a RawValue>,
     body: Option<&'a RawValue>,
@@ -145,6 +132,8 @@ impl<'de> Deserialize<'de> for Top<'de> {
                         "requestContext" => &mut top.request_context,
                         "httpMethod" => &mut top.http_method,
                         "rawPath" => &mut top.raw_path,
+                        "path" => &mut top.path,
+                        "cookies" => &mut top.cookies,
                         "headers" => &mut top.headers,
                         "multiValueHeaders" => &mut top.multi_value_headers,
                         "body" => &mut top.body,
@@ -165,24 +154,29 @@ impl<'de> Deserialize<'de> for Top<'de> {
     }
 }
 
+/// What `requestContext` tells, in any of its shapes.
 #[derive(Deserialize)]
-struct HttpContext<'a> {
-    #[serde(borrow)]
-    http: MethodOf<'a>,
-    authorizer: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct MethodOf<'a> {
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-}
-
-/// The members of `requestContext` that only one kind of gateway has.
-#[derive(Deserialize)]
-struct ContextKind {
+#[serde(rename_all = "camelCase")]
+struct Context {
     elb: Option<IgnoredAny>,
-    http: Option<IgnoredAny>,
+    http: Option<HttpContext>,
+    authorizer: Option<serde_json::Value>,
+    identity: Option<Identity>,
+    stage: Option<String>,
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpContext {
+    method: String,
+    source_ip: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    source_ip: Option<String>,
 }
 
 impl<'a> Top<'a> {
@@ -194,7 +188,8 @@ impl<'a> Top<'a> {
 
     /// The event of a direct call: the payload, or the text in `body` where there is nothing else.
     fn direct_event(&self, payload: &'a str) -> Cow<'a, [u8]> {
-        let sole = !self.others && !self.repeated && self.version.is_none();
+        let beside = [self.version, self.path, self.cookies];
+        let sole = !self.others && !self.repeated && beside.iter().all(Option::is_none);
         let text = self.body.filter(|_| sole && self.is_text()).map(|_| self.decoded_body());
         match text {
             Some(Ok(text)) => Cow::Owned(text),
@@ -208,24 +203,43 @@ impl<'a> Top<'a> {
 
     fn http_request(&self) -> Result<HttpRequest, Unreadable> {
         let context = self.request_context.filter(|_| !self.repeated).ok_or(Unreadable::Shape)?.get();
+        // serde would take an array of the members' values as well.
+        let context = Some(context).filter(|context| context.starts_with('{')).ok_or(Unreadable::Shape)?;
+        let context: Context = serde_json::from_str(context).map_err(|_| Unreadable::Shape)?;
         let version = self.version.map(RawValue::get);
+        let text =
+            |value: Option<&RawValue>| value.and_then(|it| serde_json::from_str::<String>(it.get()).ok());
         // Format 2.0 first: cargo-lambda's has an `httpMethod` at the top, too.
-        let (shape, method, iam) = if version == Some(r#""2.0""#) {
-            let context: HttpContext<'_> = serde_json::from_str(context).map_err(|_| Unreadable::Shape)?;
-            (Shape::V2, context.http.method.into_owned(), context.authorizer.is_some_and(|it| vouched(&it)))
-        } else {
-            let kind: ContextKind = serde_json::from_str(context).map_err(|_| Unreadable::Shape)?;
-            let method = self.http_method.and_then(|method| serde_json::from_str(method.get()).ok());
-            let shape = match (kind.elb.is_some(), version) {
-                _ if kind.http.is_some() => return Err(Unreadable::Shape),
-                (true, None) if self.has_multi_value_headers() => Shape::AlbMultiValue,
-                (true, None) => Shape::Alb,
-                (false, None | Some(r#""1.0""#)) => Shape::V1,
-                _ => return Err(Unreadable::Shape),
-            };
-            (shape, method.ok_or(Unreadable::Shape)?, false)
+        let (shape, method, path) = match (version, context.http, context.elb.is_some()) {
+            (Some(r#""2.0""#), Some(http), _) => {
+                return Ok(HttpRequest {
+                    shape: Shape::V2,
+                    method: http.method,
+                    path: without_stage(text(self.raw_path), context.stage.as_deref(), true),
+                    source: http.source_ip,
+                    headers: self.read_headers(Shape::V2)?,
+                    body: self.decoded_body()?,
+                    iam: context.authorizer.is_some_and(|authorizer| vouched(&authorizer)),
+                });
+            }
+            (None, None, true) if self.has_multi_value_headers() => {
+                (Shape::AlbMultiValue, text(self.http_method), text(self.path))
+            }
+            (None, None, true) => (Shape::Alb, text(self.http_method), text(self.path)),
+            (None | Some(r#""1.0""#), None, false) => (Shape::V1, text(self.http_method), text(self.path)),
+            _ => return Err(Unreadable::Shape),
         };
-        Ok(HttpRequest { shape, method, headers: self.read_headers(shape)?, body: self.decoded_body()?, iam })
+        // A REST API names the stage in the context's path only, an HTTP API in both.
+        let stage_in_path = shape == Shape::V1 && context.path.is_some() && context.path == path;
+        Ok(HttpRequest {
+            shape,
+            method: method.ok_or(Unreadable::Shape)?,
+            path: without_stage(path, context.stage.as_deref(), stage_in_path),
+            source: context.identity.and_then(|identity| identity.source_ip),
+            headers: self.read_headers(shape)?,
+            body: self.decoded_body()?,
+            iam: false,
+        })
     }
 
     fn has_multi_value_headers(&self) -> bool {
@@ -245,6 +259,10 @@ impl<'a> Top<'a> {
         for (name, _) in &mut headers {
             name.make_ascii_lowercase();
         }
+        // Format 2.0 takes the cookies out of the headers.
+        let cookies = self.cookies.filter(|_| shape == Shape::V2).map_or("null", RawValue::get);
+        let cookies: Option<Vec<String>> = serde_json::from_str(cookies).map_err(|_| Unreadable::Headers)?;
+        headers.extend(cookies.into_iter().flatten().map(|cookie| ("cookie".to_owned(), cookie)));
         Ok(Headers(headers))
     }
 
@@ -258,6 +276,20 @@ impl<'a> Top<'a> {
             Some(true) => BASE64_STANDARD.decode(body).map_err(|_| Unreadable::Body),
             _ => Ok(body.into_bytes()),
         }
+    }
+}
+
+/// Takes the stage off a path where it is part of it.
+fn without_stage(path: Option<String>, stage: Option<&str>, stage_in_path: bool) -> String {
+    let path = path.unwrap_or_default();
+    let below = stage
+        .filter(|stage| stage_in_path && *stage != "$default")
+        .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage))
+        .filter(|below| below.is_empty() || below.starts_with('/'));
+    match below {
+        Some("") => "/".to_owned(),
+        Some(below) => below.to_owned(),
+        None => path,
     }
 }
 

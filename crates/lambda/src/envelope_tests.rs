@@ -125,25 +125,36 @@ fn leaves_any_other_payload_as_it_is() {
 }
 
 #[test]
-fn renders_what_each_gateway_understands() {
-    let body = r#"{"a":"\""}"#;
+fn finds_path_source_and_cookies() {
     let rows = [
-        (Shape::Direct, r#"{"statusCode":200,"body":{"a":"\""}}"#),
         (
-            Shape::V2,
-            r#"{"statusCode":200,"headers":{"content-type":"application/json","cache-control":"no-store"},"body":"{\"a\":\"\\\"\"}","isBase64Encoded":false,"cookies":[]}"#,
+            r#"{"version":"2.0","rawPath":"/auth/session","cookies":["a=1","b=2"],"headers":{},"requestContext":{"stage":"$default","http":{"method":"GET","sourceIp":"1.2.3.4"}}}"#,
+            ("/auth/session", Some("1.2.3.4"), 2),
         ),
         (
-            Shape::V1,
-            r#"{"statusCode":200,"headers":{"content-type":"application/json","cache-control":"no-store"},"body":"{\"a\":\"\\\"\"}","isBase64Encoded":false}"#,
+            r#"{"version":"2.0","rawPath":"/prod/auth/session","headers":{},"requestContext":{"stage":"prod","http":{"method":"GET"}}}"#,
+            ("/auth/session", None, 0),
         ),
         (
-            Shape::AlbMultiValue,
-            r#"{"statusCode":200,"multiValueHeaders":{"content-type":["application/json"],"cache-control":["no-store"]},"body":"{\"a\":\"\\\"\"}","isBase64Encoded":false}"#,
+            r#"{"version":"2.0","rawPath":"/production","headers":{},"requestContext":{"stage":"prod","http":{"method":"GET"}}}"#,
+            ("/production", None, 0),
+        ),
+        (
+            r#"{"httpMethod":"GET","path":"/auth/session","headers":{"Cookie":"a=1"},"requestContext":{"stage":"auth","path":"/auth/auth/session","identity":{"sourceIp":"::1"}}}"#,
+            ("/auth/session", Some("::1"), 1),
+        ),
+        (
+            r#"{"version":"1.0","httpMethod":"GET","path":"/dev/auth/session","headers":{},"requestContext":{"stage":"dev","path":"/dev/auth/session"}}"#,
+            ("/auth/session", None, 0),
+        ),
+        (
+            r#"{"httpMethod":"GET","path":"/auth/session","headers":{},"requestContext":{"elb":{}}}"#,
+            ("/auth/session", None, 0),
         ),
     ];
-    for (shape, expected) in rows {
-        assert_eq!(render(shape, 200, body, false), expected);
+    for (payload, (path, source, cookies)) in rows {
+        let Arrived::Http(request) = recognise(payload) else { panic!("{payload}") };
+        assert_eq!((request.path.as_str(), request.source.as_deref()), (path, source), "{payload}");
+        assert_eq!(request.headers.all("cookie").len(), cookies, "{payload}");
     }
-    assert!(render(Shape::Alb, 405, "{}", true).contains(r#""allow":"POST""#));
 }

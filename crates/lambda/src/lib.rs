@@ -6,16 +6,20 @@
 //! - [`caller`]: who may call: direct invocation, signed HTTP, IAM.
 //! - [`problem`]: the stable error codes and their answers.
 //! - [`telemetry`]: JSON logs.
-//! - `envelope`: the five shapes in which a call arrives and is answered.
+//! - [`http`]: [`HttpService`], what a function with routes implements, and [`HttpEdge`], which calls it.
+//! - `envelope`, `render`: the five shapes in which a call arrives and is answered.
 
 pub mod action;
 pub mod caller;
 mod envelope;
+pub mod http;
 pub mod problem;
+mod render;
 pub mod runtime;
 pub mod telemetry;
 
 pub use action::{Action, Call, Crashed, Edge, Invocation, Reply};
 pub use caller::{Caller, CallerPolicy};
+pub use http::{HttpEdge, HttpService};
 pub use problem::{Code, Problem};
-pub use runtime::run;
+pub use runtime::{run, run_http};

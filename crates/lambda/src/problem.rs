@@ -19,9 +19,13 @@ pub enum Code {
     ProofRejected,
     /// The user may not sign in. Does not tell whether the user exists.
     LoginRefused,
+    /// A page of an origin that is not allowed.
+    OriginNotAllowed,
+    /// No such route.
+    NotFound,
     /// The user does not exist.
     UserNotFound,
-    /// Another HTTP method than POST.
+    /// Another HTTP method than the allowed one.
     MethodNotAllowed,
     /// The same signed call once more.
     Replayed,
@@ -29,6 +33,8 @@ pub enum Code {
     TooLarge,
     /// The body is said to be something else than JSON.
     UnsupportedMediaType,
+    /// Too many calls.
+    RateLimited,
     /// A system behind the function could not answer.
     ProviderUnavailable,
     /// A fault of the function itself.
@@ -44,11 +50,14 @@ impl Code {
             Self::ProofRequired => "proof_required",
             Self::ProofRejected => "proof_rejected",
             Self::LoginRefused => "login_refused",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::NotFound => "not_found",
             Self::UserNotFound => "user_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Replayed => "replayed",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RateLimited => "rate_limited",
             Self::ProviderUnavailable => "provider_unavailable",
             Self::InternalError => "internal_error",
         }
@@ -59,11 +68,13 @@ impl Code {
         match self {
             Self::InvalidRequest => 400,
             Self::Unauthenticated | Self::ProofRequired | Self::ProofRejected | Self::LoginRefused => 401,
-            Self::UserNotFound => 404,
+            Self::OriginNotAllowed => 403,
+            Self::NotFound | Self::UserNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Replayed => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::RateLimited => 429,
             Self::ProviderUnavailable | Self::InternalError => 500,
         }
     }
@@ -76,11 +87,14 @@ impl Code {
             Self::ProofRequired => "A proof of the user's identity is required.",
             Self::ProofRejected => "The proof of the user's identity was not accepted.",
             Self::LoginRefused => "The login was refused.",
+            Self::OriginNotAllowed => "Pages of this origin are not allowed.",
+            Self::NotFound => "There is nothing here.",
             Self::UserNotFound => "The user does not exist.",
-            Self::MethodNotAllowed => "Only POST is allowed.",
+            Self::MethodNotAllowed => "The method is not allowed.",
             Self::Replayed => "This call was made before.",
             Self::TooLarge => "The request body is too large.",
             Self::UnsupportedMediaType => "The request body must be JSON.",
+            Self::RateLimited => "Too many requests.",
             Self::ProviderUnavailable | Self::InternalError => failure,
         }
     }
@@ -102,7 +116,7 @@ impl Problem {
     }
 
     /// Shows the answer's body: `{"message", "error", "requestId"}`.
-    pub(crate) fn body(&self, failure: &'static str, request_id: &str) -> String {
+    pub fn body(&self, failure: &'static str, request_id: &str) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Body<'a> {

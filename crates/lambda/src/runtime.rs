@@ -9,16 +9,51 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use settings::Settings;
 
-use crate::action::{Action, Edge, Invocation};
+use crate::action::{Action, Crashed, Edge, Invocation};
 use crate::caller::CallerPolicy;
+use crate::http::{HttpEdge, HttpService};
 use crate::telemetry;
 
-/// Reads the configuration, then serves invocations until Lambda stops the process.
+/// Runs an action: reads the configuration, then serves invocations until Lambda stops the process.
 ///
 /// All problems of the configuration are logged in one line, and the process ends.
 pub async fn run<A: Action + 'static>(
     from_settings: impl FnOnce(&mut Settings<'_>) -> Option<A>,
 ) -> ExitCode {
+    let edge = |settings: &mut Settings<'_>| {
+        let callers = CallerPolicy::from_settings(settings);
+        let action = from_settings(settings);
+        Some(Edge::new(action?, callers?))
+    };
+    let Some(edge) = start(edge) else { return ExitCode::FAILURE };
+    if edge.refuses_all_http() {
+        telemetry::log_refuses_all_http(A::NAME);
+    }
+    let edge = Arc::new(edge);
+    serve(move |payload, id, deadline, now| {
+        let edge = Arc::clone(&edge);
+        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+    })
+    .await
+}
+
+/// Runs a function with routes, as [`run`] does an action.
+pub async fn run_http<S: HttpService + 'static>(
+    from_settings: impl FnOnce(&mut Settings<'_>) -> Option<S>,
+) -> ExitCode {
+    let Some(edge) = start(|settings| from_settings(settings).map(HttpEdge::new)) else {
+        return ExitCode::FAILURE;
+    };
+    let edge = Arc::new(edge);
+    serve(move |payload, id, deadline, now| {
+        let edge = Arc::clone(&edge);
+        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+    })
+    .await
+}
+
+/// Starts logging and reads the configuration.
+fn start<T>(from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>) -> Option<T> {
     telemetry::start();
     let mut settings = Settings::from_env();
     // The runtime panics where one is missing.
@@ -32,44 +67,31 @@ pub async fn run<A: Action + 'static>(
             settings.problem(name, "required: Lambda sets it, and so do `make run` and `cargo lambda watch`");
         }
     }
-    let callers = CallerPolicy::from_settings(&mut settings);
-    let action = from_settings(&mut settings);
-    let edge = match settings.finish(action.zip(callers)) {
-        Ok((action, callers)) => {
-            if callers.refuses_all_http() {
-                telemetry::log_refuses_all_http(A::NAME);
-            }
-            Edge::new(action, callers)
+    let value = from_settings(&mut settings);
+    settings.finish(value).map_err(|problems| telemetry::log_start_failure(&problems)).ok()
+}
+
+async fn serve<F>(respond: impl Fn(Box<RawValue>, String, Option<SystemTime>, SystemTime) -> F) -> ExitCode
+where
+    F: Future<Output = Result<Box<RawValue>, Crashed>>,
+{
+    let handler = tower::service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        let deadline = UNIX_EPOCH.checked_add(Duration::from_millis(event.context.deadline));
+        let answer = respond(event.payload, event.context.request_id, deadline, SystemTime::now());
+        async move {
+            answer.await.map_err(|_crashed| Diagnostic {
+                error_type: "InternalError".into(),
+                error_message: "internal_error".into(),
+            })
         }
-        Err(problems) => {
-            telemetry::log_start_failure(&problems);
-            return ExitCode::FAILURE;
-        }
-    };
-    match serve(edge).await {
+    });
+    match Runtime::new(handler).layer(tower::layer::layer_fn(Readable)).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::log_runtime_failure(error.as_ref());
             ExitCode::FAILURE
         }
     }
-}
-
-async fn serve<A: Action + 'static>(edge: Edge<A>) -> Result<(), lambda_runtime::Error> {
-    let edge = Arc::new(edge);
-    let handler = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let edge = Arc::clone(&edge);
-        async move {
-            let invocation = Invocation {
-                request_id: &event.context.request_id,
-                deadline: UNIX_EPOCH.checked_add(Duration::from_millis(event.context.deadline)),
-            };
-            edge.respond(event.payload.get(), invocation, SystemTime::now()).await.map_err(|_crashed| {
-                Diagnostic { error_type: "InternalError".into(), error_message: "internal_error".into() }
-            })
-        }
-    });
-    Runtime::new(handler).layer(tower::layer::layer_fn(Readable)).run().await
 }
 
 /// Replaces a payload that is no JSON by `null`, which the edge refuses like any other bad event; the runtime

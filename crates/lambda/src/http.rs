@@ -1,0 +1,188 @@
+//! What a function with routes implements, and the edge that calls it.
+//!
+//! Requests come in any of the gateways' shapes and reach the routes as plain [`http`] types. A direct invocation has no
+//! request in it and is refused.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri};
+use serde_json::value::RawValue;
+
+use crate::action::{Crashed, GaveUp, Invocation, MAX_BODY, in_time, remaining};
+use crate::envelope::{self, Arrived, HttpRequest, Shape};
+use crate::problem::{Code, Problem};
+use crate::{render, telemetry};
+
+/// One function's routes.
+pub trait HttpService: Send + Sync {
+    /// The function's name, for the log.
+    const NAME: &'static str;
+    /// The public text of an answer with status 500.
+    const FAILURE: &'static str;
+
+    /// Answers one request, which carries a [`RequestContext`] as extension; the answer may carry a [`Logged`].
+    fn call(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
+}
+
+/// What a route knows of the request beside the request. An extension of it.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Finds the log line; also in the answer's header `x-request-id`.
+    pub request_id: Arc<str>,
+    /// The time of the request.
+    pub now: SystemTime,
+    /// The addresses that the request came from, the nearest last: what proxies wrote into `x-forwarded-for`, then what
+    /// the gateway itself saw.
+    pub addresses: Arc<[IpAddr]>,
+}
+
+/// What a route wants in the log line. An extension of the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Logged {
+    /// A word for what was done.
+    pub outcome: &'static str,
+    /// The code of a refusal.
+    pub code: Option<&'static str>,
+    /// The cause of a refusal: logged, never answered.
+    pub cause: Option<String>,
+    /// Whom it was about; see [`crate::action::user_ref`].
+    pub user_ref: Option<String>,
+}
+
+/// Everything around the routes: envelope, time limit, panic, log line.
+#[derive(Debug)]
+pub struct HttpEdge<S> {
+    service: S,
+    warm: AtomicBool,
+}
+
+impl<S: HttpService> HttpEdge<S> {
+    /// Puts `service` behind the edge.
+    pub fn new(service: S) -> Self {
+        Self { service, warm: AtomicBool::new(false) }
+    }
+
+    /// Answers one invocation, whose payload is any JSON text, at `now`.
+    pub async fn respond(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Box<RawValue>, Crashed> {
+        let started = Instant::now();
+        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        let (shape, response) = match envelope::recognise(payload) {
+            Arrived::Http(request) => (request.shape, self.answer(request, invocation, now).await),
+            // Any gateway understands format 1.0's answer.
+            Arrived::Unknown(cause) => (Shape::V1, Err(Problem::new(Code::InvalidRequest, cause))),
+            Arrived::Direct(_) => {
+                (Shape::Direct, Err(Problem::new(Code::InvalidRequest, "envelope: no HTTP request")))
+            }
+        };
+        let mut response = response.unwrap_or_else(|problem| refusal::<S>(&problem, invocation.request_id));
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(invocation.request_id) {
+            headers.insert("x-request-id", id);
+        }
+
+        let logged = response.extensions().get::<Logged>().cloned().unwrap_or_default();
+        let status = response.status().as_u16();
+        telemetry::log_invocation(&telemetry::Line {
+            action: S::NAME,
+            outcome: logged.outcome,
+            code: logged.code,
+            status,
+            caller: None,
+            user_ref: logged.user_ref.as_deref(),
+            cause: logged.cause.as_deref(),
+            duration: started.elapsed(),
+            request_id: invocation.request_id,
+            cold_start,
+        });
+
+        // Header values of ours are ASCII; one that is not is dropped rather than sent in another form.
+        let headers: Vec<_> = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect();
+        let body = String::from_utf8_lossy(response.body());
+        let answer = match shape {
+            Shape::Direct => render::direct(status, &body),
+            shape => render::http(shape, status, &headers, &body),
+        };
+        RawValue::from_string(answer).map_err(|_| Crashed)
+    }
+
+    async fn answer(
+        &self,
+        request: HttpRequest,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Response<Bytes>, Problem> {
+        let context =
+            RequestContext { request_id: invocation.request_id.into(), now, addresses: addresses(&request) };
+        let request = plain_request(request, context)?;
+        match in_time(self.service.call(request), remaining(invocation.deadline, now)).await {
+            Ok(response) => Ok(response),
+            Err(GaveUp::Panic) => Err(Problem::new(Code::InternalError, "panic")),
+            Err(GaveUp::Deadline) => Err(GaveUp::out_of_time()),
+        }
+    }
+}
+
+fn plain_request(request: HttpRequest, context: RequestContext) -> Result<Request<Bytes>, Problem> {
+    let unreadable = |part: &'static str| Problem::new(Code::InvalidRequest, format_args!("http: {part}"));
+    if request.body.len() > MAX_BODY {
+        return Err(Problem::new(Code::TooLarge, "http: body size"));
+    }
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| unreadable("method"))?;
+    let uri: Uri = request.path.parse().map_err(|_| unreadable("path"))?;
+    let mut plain = Request::new(Bytes::from(request.body));
+    for (name, value) in request.headers.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unreadable("header name"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| unreadable("header value"))?;
+        plain.headers_mut().append(name, value);
+    }
+    *plain.method_mut() = method;
+    *plain.uri_mut() = uri;
+    plain.extensions_mut().insert(context);
+    Ok(plain)
+}
+
+/// The chain of addresses; what is no address is left out.
+fn addresses(request: &HttpRequest) -> Arc<[IpAddr]> {
+    let forwarded = request.headers.all("x-forwarded-for");
+    let mut chain: Vec<IpAddr> =
+        forwarded.iter().flat_map(|value| value.split(',')).filter_map(|it| it.trim().parse().ok()).collect();
+    if let Some(source) = request.source.as_deref().and_then(|source| source.parse().ok())
+        && chain.last() != Some(&source)
+    {
+        chain.push(source);
+    }
+    chain.into()
+}
+
+/// An answer for what the routes never saw.
+fn refusal<S: HttpService>(problem: &Problem, request_id: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(problem.body(S::FAILURE, request_id)));
+    *response.status_mut() = http::StatusCode::from_u16(problem.code.status()).unwrap_or_default();
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.extensions_mut().insert(Logged {
+        outcome: if problem.code.status() >= 500 { "failed" } else { "refused" },
+        code: Some(problem.code.as_str()),
+        cause: problem.cause.clone(),
+        user_ref: None,
+    });
+    response
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,84 @@
+use super::*;
+use serde_json::{Value, json};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Answers with what it was asked; `/panic` and `/sleep` do as they say.
+struct Echo;
+
+impl HttpService for Echo {
+    const NAME: &'static str = "echo";
+    const FAILURE: &'static str = "Failed to echo";
+
+    async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        match request.uri().path() {
+            "/panic" => panic!("planted"),
+            "/sleep" => tokio::time::sleep(Duration::from_secs(3600)).await,
+            _ => {}
+        }
+        let context = request.extensions().get::<RequestContext>().unwrap();
+        let body = json!({
+            "method": request.method().as_str(),
+            "path": request.uri().path(),
+            "addresses": context.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "cookies": request.headers().get_all("cookie").iter().count(),
+        });
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        response.headers_mut().append("set-cookie", HeaderValue::from_static("a=1"));
+        response
+    }
+}
+
+async fn respond(payload: &Value) -> Value {
+    let deadline = UNIX_EPOCH + Duration::from_secs(5);
+    let invocation = Invocation { request_id: "req-1", deadline: Some(deadline) };
+    let answer = HttpEdge::new(Echo).respond(&payload.to_string(), invocation, UNIX_EPOCH).await.unwrap();
+    serde_json::from_str(answer.get()).unwrap()
+}
+
+fn v2(path: &str, headers: Value) -> Value {
+    json!({
+        "version": "2.0",
+        "rawPath": path,
+        "headers": headers,
+        "requestContext": {"http": {"method": "GET", "sourceIp": "203.0.113.7"}},
+    })
+}
+
+fn body(answer: &Value) -> Value {
+    serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn passes_requests_on_and_answers_back() {
+    let answer = respond(&v2("/a", json!({"x-forwarded-for": "198.51.100.1, 203.0.113.7"}))).await;
+    assert_eq!(answer["statusCode"], 200);
+    assert_eq!(answer["cookies"], json!(["a=1"]));
+    assert_eq!(answer["headers"]["x-request-id"], "req-1");
+    assert_eq!(answer["headers"]["cache-control"], "no-store");
+    let expected =
+        json!({"method": "GET", "path": "/a", "addresses": ["198.51.100.1", "203.0.113.7"], "cookies": 0});
+    assert_eq!(body(&answer), expected);
+
+    let spoofed = respond(&v2("/a", json!({"x-forwarded-for": "junk, 198.51.100.1"}))).await;
+    assert_eq!(body(&spoofed)["addresses"], json!(["198.51.100.1", "203.0.113.7"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refuses_what_is_no_request_and_survives_the_rest() {
+    let rows = [
+        (json!({"username": "ada"}), 400, "invalid_request"),
+        (json!({"headers": {}}), 400, "invalid_request"),
+        (v2("/a", json!({"bad name": "x"})), 400, "invalid_request"),
+        (v2("/a", json!({"x": "line\nbreak"})), 400, "invalid_request"),
+        (v2("no slash \u{0}", json!({})), 400, "invalid_request"),
+        (v2("/panic", json!({})), 500, "internal_error"),
+        (v2("/sleep", json!({})), 500, "provider_unavailable"),
+    ];
+    for (payload, status, code) in rows {
+        let answer = respond(&payload).await;
+        assert_eq!(answer["statusCode"], status, "{payload}");
+        let body = if answer["body"].is_object() { answer["body"].clone() } else { body(&answer) };
+        assert_eq!(body["error"], code, "{payload}");
+        assert!(!answer.to_string().contains("planted"));
+    }
+}
