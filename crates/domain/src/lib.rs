@@ -32,7 +32,8 @@ pub use passkey::{
 };
 pub use rate::{Rate, RateKey, RateLimiter, Window};
 pub use session::{
-    Claim, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore, resume,
+    Claim, NoSession, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore,
+    open_session, resume,
 };
 pub use time::Timestamp;
 pub use unavailable::{Reason, Unavailable};

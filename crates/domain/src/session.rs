@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::{SignedPasskeyData, Timestamp, Unavailable, UserIdentifier, VerifiedPasskey};
+use crate::{SignedPasskeyData, Timestamp, Unavailable, UserDirectory, UserIdentifier, VerifiedPasskey};
 
 /// A session's secret id: 256 random bits in base64url, 43 characters. Whoever holds it is signed in.
 #[derive(Debug, Clone)]
@@ -18,6 +18,12 @@ impl SessionId {
     /// Makes an id of 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
         Self(SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Reads an id that a client presents: 43 characters of base64url that stand for 32 bytes, spelled the one way.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        Some(Self::from_random(bytes))
     }
 
     /// The id itself, for the one answer that carries it.
@@ -61,11 +67,6 @@ impl ProvenUser {
     /// Named by a caller who is authenticated and trusted to have verified the passkey: Corbado, running post-login.
     pub fn by_trusted_caller(user: UserIdentifier) -> Self {
         Self(user)
-    }
-
-    /// The user's id as the proof spells it.
-    pub fn id(&self) -> &UserIdentifier {
-        &self.0
     }
 }
 
@@ -121,6 +122,39 @@ pub trait SessionStore {
 
     /// Ends all sessions of a user.
     fn revoke_all(&self, user: &UserIdentifier) -> impl Future<Output = Result<(), Unavailable>> + Send;
+}
+
+/// Why a proven user gets no session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    /// The user does not exist. Outside, this looks like [`NoSession::MayNotSignIn`].
+    #[error("user: not found")]
+    UserNotFound,
+    /// The user is disabled, or has to go through the classic login first.
+    #[error("user: may not sign in")]
+    MayNotSignIn,
+    /// A system could not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Opens a session for a proven user who exists and may sign in; `random` becomes its id.
+pub async fn open_session(
+    users: &impl UserDirectory,
+    sessions: &impl SessionStore,
+    proven: ProvenUser,
+    lifetime: Duration,
+    random: [u8; 32],
+    now: Timestamp,
+) -> Result<(SessionId, Session), NoSession> {
+    let user = users.find(&proven.0).await?.ok_or(NoSession::UserNotFound)?;
+    if !user.may_sign_in() {
+        return Err(NoSession::MayNotSignIn);
+    }
+    let id = SessionId::from_random(random);
+    let session = Session::new(user.id, now, lifetime);
+    sessions.create(id.key(), &session).await?;
+    Ok((id, session))
 }
 
 /// Finds a session that may be used at `now`, and records its use at most once a minute where `idle` counts.
@@ -204,6 +238,25 @@ mod tests {
         assert_eq!(id.expose().len(), 43);
         assert!(id.expose().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
         assert!(!format!("{id:?} {:?}", id.key()).contains(id.expose()));
+    }
+
+    #[test]
+    fn reads_ids_of_one_spelling_only() {
+        let id = SessionId::from_random([0xfb; 32]);
+        let good = id.expose();
+        assert_eq!(SessionId::parse(good).map(|read| read.key()), Some(id.key()));
+        // The last character has two bits that stand for nothing.
+        let other_spelling = format!("{}{}", &good[..42], "t");
+        for bad in [
+            "",
+            &good[..42],
+            &format!("{good}A"),
+            &format!("{good}="),
+            &good.replace('-', "+"),
+            &other_spelling,
+        ] {
+            assert!(SessionId::parse(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub enum Invalid {
     /// A field that must be a non-empty string is something else.
     #[error("{0}: not a non-empty string")]
     NotAString(&'static str),
+    /// A word that is not one of the known ones.
+    #[error("{0}: unknown")]
+    UnknownWord(&'static str),
     /// An identifier that breaks the domain's rule.
     #[error("{0}: {1}")]
     Malformed(&'static str, Malformed),

@@ -228,7 +228,7 @@ impl<A: Action> Edge<A> {
         call: &Call,
         budget: Option<Duration>,
     ) -> (Result<Reply, Problem>, bool) {
-        match in_time(self.action.answer(event, call), budget).await {
+        match in_time(Box::pin(self.action.answer(event, call)), budget).await {
             Ok(result) => (result, false),
             Err(GaveUp::Panic) => (self.action.failed(Problem::new(Code::InternalError, "panic")), true),
             Err(GaveUp::Deadline) => (self.action.failed(GaveUp::out_of_time()), false),
@@ -249,12 +249,12 @@ impl GaveUp {
 }
 
 /// Does work within a budget of time, and survives its panic.
+///
+/// The work comes boxed: the SDKs' futures nest deeper than the compiler follows in a function's `main`.
 pub(crate) async fn in_time<T>(
-    work: impl Future<Output = T> + Send,
+    work: Pin<Box<dyn Future<Output = T> + Send + '_>>,
     budget: Option<Duration>,
 ) -> Result<T, GaveUp> {
-    // Boxed: the SDKs' futures nest deeper than the compiler follows in a function's `main`.
-    let work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
     let work = AssertUnwindSafe(work).catch_unwind();
     let done = match budget {
         Some(budget) => tokio::time::timeout(budget, work).await.map_err(|_elapsed| GaveUp::Deadline)?,

@@ -129,7 +129,7 @@ impl<S: HttpService> HttpEdge<S> {
         let context =
             RequestContext { request_id: invocation.request_id.into(), now, addresses: addresses(&request) };
         let request = plain_request(request, context)?;
-        match in_time(self.service.call(request), remaining(invocation.deadline, now)).await {
+        match in_time(Box::pin(self.service.call(request)), remaining(invocation.deadline, now)).await {
             Ok(response) => Ok(response),
             Err(GaveUp::Panic) => Err(Problem::new(Code::InternalError, "panic")),
             Err(GaveUp::Deadline) => Err(GaveUp::out_of_time()),

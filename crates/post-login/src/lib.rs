@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use backend::{Directory, Https, Sessions, Trust, Verifier};
 use domain::{
-    Claim, NotVerified, PasskeyVerifier, ProvenUser, Rejection, ReplayGuard, ReplayKey, Session, SessionId,
-    SessionStore, Timestamp, Unavailable, UserDirectory, verify_passkey,
+    Claim, NoSession, NotVerified, PasskeyVerifier, ProvenUser, Rejection, ReplayGuard, ReplayKey, Session,
+    SessionId, SessionStore, Timestamp, Unavailable, UserDirectory, open_session, verify_passkey,
 };
 use events::{PostLogin, SessionCreated};
 use lambda::{Action, Call, Caller, Code, Problem, Reply};
@@ -35,12 +35,9 @@ pub enum Refusal {
     /// The token is no proof.
     #[error("signedPasskeyData: {0}")]
     ProofRejected(Rejection),
-    /// The proven user does not exist. Outside, this looks like [`Refusal::MayNotSignIn`].
-    #[error("user: not found")]
-    UserNotFound,
-    /// The user is disabled, or has to go through the classic login first.
-    #[error("user: may not sign in")]
-    MayNotSignIn,
+    /// The proven user gets no session.
+    #[error(transparent)]
+    NoSession(#[from] NoSession),
     /// A system behind this action could not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -85,14 +82,9 @@ where
     ) -> Result<(SessionId, Session), Refusal> {
         self.refuse_replay(caller, now).await?;
         let proven = self.prove(event, now).await?;
-        let user = self.users.find(proven.id()).await?.ok_or(Refusal::UserNotFound)?;
-        if !user.may_sign_in() {
-            return Err(Refusal::MayNotSignIn);
-        }
-        let id = new_session_id()?;
-        let session = Session::new(user.id, now, self.lifetime);
-        self.sessions.create(id.key(), &session).await?;
-        Ok((id, session))
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|_| Refusal::NoRandomness)?;
+        Ok(open_session(&self.users, &self.sessions, proven, self.lifetime, random, now).await?)
     }
 
     /// Refuses a signed call that was made before: its answer would be a second session.
@@ -119,12 +111,6 @@ where
             (None, _) => Err(Refusal::ProofRequired),
         }
     }
-}
-
-fn new_session_id() -> Result<SessionId, Refusal> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| Refusal::NoRandomness)?;
-    Ok(SessionId::from_random(bytes))
 }
 
 impl<U, S, V> Action for App<U, S, V>
@@ -162,8 +148,10 @@ impl From<Refusal> for Problem {
             Refusal::Replayed => Code::Replayed,
             Refusal::ProofRequired => Code::ProofRequired,
             Refusal::ProofRejected(_) => Code::ProofRejected,
-            Refusal::UserNotFound | Refusal::MayNotSignIn => Code::LoginRefused,
-            Refusal::Unavailable(_) => Code::ProviderUnavailable,
+            Refusal::NoSession(NoSession::UserNotFound | NoSession::MayNotSignIn) => Code::LoginRefused,
+            Refusal::NoSession(NoSession::Unavailable(_)) | Refusal::Unavailable(_) => {
+                Code::ProviderUnavailable
+            }
             Refusal::NoRandomness => Code::InternalError,
         };
         Problem::new(code, refusal)
