@@ -4,9 +4,11 @@
 //! - [`stub`]: [`stub::Stub`], an HTTP server that answers exactly what a test scripts, or misbehaves.
 //! - [`suites`]: one contract suite a port, for every adapter of it.
 //! - [`host`]: the real binaries under the local host, their logs kept.
+//! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
 //! - [`emulator`]: ministack, started and stopped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+pub mod auth_system;
 pub mod emulator;
 pub mod host;
 pub mod stub;

@@ -47,7 +47,8 @@ impl BackendApi {
         let unavailable = |reason| CallError::Unavailable(Unavailable::new(SYSTEM, reason));
         let body = serde_json::to_string(body).map_err(|_| unavailable(Reason::Refused))?;
         let url = format!("{}{path}", self.base_url);
-        let answer = self.https.post_json(&url, &self.authorization, body).await;
+        let headers = [("authorization", self.authorization.expose_secret())];
+        let answer = self.https.post_json(&url, &headers, body).await;
         let answer = answer.map_err(|failure| {
             unavailable(match failure {
                 Failure::Timeout => Reason::Timeout,

@@ -13,7 +13,6 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use secrecy::{ExposeSecret, SecretString};
 use settings::Settings;
 
 /// The roots of AWS's own certificate authority.
@@ -113,21 +112,19 @@ impl Https {
 
     /// Posts JSON and reads the whole answer within the time limit.
     ///
-    /// Sends at most once, except over a reused connection that was already closed before anything was sent.
+    /// `headers` authenticate the call; their names are in lower case. Sends at most once, except over a reused
+    /// connection that was already closed before anything was sent.
     pub async fn post_json(
         &self,
         url: &str,
-        authorization: &SecretString,
+        headers: &[(&'static str, &str)],
         body: String,
     ) -> Result<Answer, Failure> {
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| Failure::Request)?;
         request.set_uri(url).map_err(|_| Failure::Request)?;
-        for (name, value) in [
-            ("content-type", "application/json"),
-            ("accept", "application/json"),
-            ("authorization", authorization.expose_secret()),
-        ] {
+        let json = [("content-type", "application/json"), ("accept", "application/json")];
+        for (name, value) in json.iter().chain(headers).copied() {
             request.headers_mut().try_insert(name, value.to_owned()).map_err(|_| Failure::Request)?;
         }
         let exchange = async {
