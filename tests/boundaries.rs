@@ -42,7 +42,7 @@ fn arrows_point_down() {
         .collect();
 
     let action: &[&str] = &["backend", "domain", "events", "lambda", "settings"];
-    let allowed: [(&str, &[&str]); 14] = [
+    let allowed: [(&str, &[&str]); 15] = [
         ("settings", &[]),
         ("domain", &[]),
         ("webhooks", &[]),
@@ -51,6 +51,7 @@ fn arrows_point_down() {
         ("outbound", &["settings"]),
         ("corbado", &["domain", "outbound", "settings"]),
         ("cognito", &["domain", "outbound", "settings"]),
+        ("dynamodb", &["domain", "outbound", "settings"]),
         ("rest", &["domain", "outbound", "settings", "webhooks"]),
         ("sqlite", &["domain", "settings"]),
         ("backend", &["cognito", "corbado", "domain", "outbound", "settings", "sqlite"]),

@@ -6,9 +6,11 @@
 //! - [`host`]: the real binaries under the local host, their logs kept.
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
 //! - [`emulator`]: ministack, started and stopped.
+//! - [`dynamodb`]: the table, and moto beside ministack.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 pub mod auth_system;
+pub mod dynamodb;
 pub mod emulator;
 pub mod host;
 pub mod stub;
