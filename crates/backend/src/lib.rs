@@ -4,12 +4,15 @@
 //!
 //! # Layout
 //! - [`directory`]: [`Directory`], chosen by `AUTH_SYSTEM`.
-//! - [`sessions`]: [`Sessions`], the session store and replay guard, chosen by `SESSION_STORE`.
+//! - [`sessions`]: [`Sessions`], session store, replay guard and rate limiter, chosen by `SESSION_STORE`.
+//! - [`provider`]: [`ProviderTokens`], tokens of the authentication system itself.
 
 pub mod directory;
+pub mod provider;
 pub mod sessions;
 
-pub use corbado::Verifier;
+pub use corbado::{ConnectTokens, Verifier};
 pub use directory::Directory;
 pub use outbound::{Https, Trust};
+pub use provider::ProviderTokens;
 pub use sessions::Sessions;

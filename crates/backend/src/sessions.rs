@@ -4,74 +4,142 @@ use domain::{
     Claim, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp,
     Unavailable, UserIdentifier,
 };
+use outbound::Https;
 use settings::Settings;
 
-/// The store that is configured. A build without any store has no value of this type, and does not start.
+/// Where sessions are kept, and where what was used and how often is counted.
 #[derive(Debug, Clone)]
-pub enum Sessions {
-    /// The embedded store. Not in a deployed build.
+pub struct Sessions {
+    sessions: Store,
+    counters: Counters,
+}
+
+#[derive(Debug, Clone)]
+enum Store {
+    DynamoDb(Box<dynamodb::Table>),
+    Rest(Box<rest::AuthSystem>),
     #[cfg(feature = "embedded")]
     Embedded(sqlite::Store),
 }
 
-impl Sessions {
-    /// Reads `SESSION_STORE` and what the chosen store needs.
+#[derive(Debug, Clone)]
+enum Counters {
+    DynamoDb(Box<dynamodb::Table>),
     #[cfg(feature = "embedded")]
-    pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
-        settings.choice("SESSION_STORE", &[("embedded", ())], Some(()))?;
-        sqlite::Store::from_settings(settings).map(Self::Embedded)
-    }
+    Embedded(sqlite::Store),
+}
 
-    /// Reports that no store is compiled in.
-    #[cfg(not(feature = "embedded"))]
-    pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
-        settings.problem("SESSION_STORE", "no session store is part of this build");
-        None
+#[derive(Clone, Copy)]
+enum Kind {
+    Embedded,
+    DynamoDb,
+    Rest,
+}
+
+impl Sessions {
+    /// Reads `SESSION_STORE`, `REPLAY_STORE` where sessions are kept by the authentication system itself, and what the
+    /// chosen stores need.
+    pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
+        let kinds = [("embedded", Kind::Embedded), ("dynamodb", Kind::DynamoDb), ("rest", Kind::Rest)];
+        // A deployed build has no embedded store, and must say which other it uses.
+        let (kinds, default) =
+            if cfg!(feature = "embedded") { (&kinds[..], Some(Kind::Embedded)) } else { (&kinds[1..], None) };
+        let kind = settings.choice("SESSION_STORE", kinds, default)?;
+        let sessions = match kind {
+            Kind::DynamoDb => Store::DynamoDb(Box::new(dynamodb::Table::from_settings(settings, https)?)),
+            Kind::Rest => Store::Rest(Box::new(rest::AuthSystem::from_settings(settings, https)?)),
+            #[cfg(feature = "embedded")]
+            Kind::Embedded => Store::Embedded(sqlite::Store::from_settings(settings)?),
+            #[cfg(not(feature = "embedded"))]
+            Kind::Embedded => return None,
+        };
+        let counters = match &sessions {
+            Store::DynamoDb(table) => Counters::DynamoDb(table.clone()),
+            #[cfg(feature = "embedded")]
+            Store::Embedded(store) => Counters::Embedded(store.clone()),
+            Store::Rest(_) => Counters::from_settings(settings, https, kinds, default)?,
+        };
+        Some(Self { sessions, counters })
     }
 }
 
-/// Calls one method on whichever adapter is configured.
-macro_rules! on_adapter {
-    ($self:ident, $store:ident => $call:expr) => {
-        match $self {
+impl Counters {
+    fn from_settings(
+        settings: &mut Settings<'_>,
+        https: &Https,
+        kinds: &[(&str, Kind)],
+        default: Option<Kind>,
+    ) -> Option<Self> {
+        let kinds: Vec<_> = kinds.iter().copied().filter(|(_, kind)| !matches!(kind, Kind::Rest)).collect();
+        match settings.choice("REPLAY_STORE", &kinds, default)? {
+            Kind::DynamoDb => {
+                Some(Self::DynamoDb(Box::new(dynamodb::Table::from_settings(settings, https)?)))
+            }
             #[cfg(feature = "embedded")]
-            Self::Embedded($store) => $call.await,
+            Kind::Embedded => sqlite::Store::from_settings(settings).map(Self::Embedded),
             #[cfg(not(feature = "embedded"))]
-            _ => unreachable!(),
+            Kind::Embedded => None,
+            Kind::Rest => None,
+        }
+    }
+}
+
+/// Calls one method on whichever store is configured.
+macro_rules! on_store {
+    ($self:ident, $store:ident => $call:expr) => {
+        match &$self.sessions {
+            Store::DynamoDb(table) => {
+                let $store = &**table;
+                $call.await
+            }
+            Store::Rest(system) => {
+                let $store = &**system;
+                $call.await
+            }
+            #[cfg(feature = "embedded")]
+            Store::Embedded($store) => $call.await,
         }
     };
 }
 
 impl SessionStore for Sessions {
     async fn create(&self, key: SessionKey, session: &Session) -> Result<(), Unavailable> {
-        on_adapter!(self, store => store.create(key, session))
+        on_store!(self, store => store.create(key, session))
     }
 
     async fn find(&self, key: SessionKey, now: Timestamp) -> Result<Option<Session>, Unavailable> {
-        on_adapter!(self, store => SessionStore::find(store, key, now))
+        on_store!(self, store => SessionStore::find(store, key, now))
     }
 
     async fn touch(&self, key: SessionKey, now: Timestamp) -> Result<(), Unavailable> {
-        on_adapter!(self, store => store.touch(key, now))
+        on_store!(self, store => store.touch(key, now))
     }
 
     async fn revoke(&self, key: SessionKey) -> Result<(), Unavailable> {
-        on_adapter!(self, store => store.revoke(key))
+        on_store!(self, store => store.revoke(key))
     }
 
     async fn revoke_all(&self, user: &UserIdentifier) -> Result<(), Unavailable> {
-        on_adapter!(self, store => store.revoke_all(user))
+        on_store!(self, store => store.revoke_all(user))
     }
 }
 
 impl ReplayGuard for Sessions {
     async fn claim(&self, key: ReplayKey, until: Timestamp, now: Timestamp) -> Result<Claim, Unavailable> {
-        on_adapter!(self, store => store.claim(key, until, now))
+        match &self.counters {
+            Counters::DynamoDb(table) => table.claim(key, until, now).await,
+            #[cfg(feature = "embedded")]
+            Counters::Embedded(store) => store.claim(key, until, now).await,
+        }
     }
 }
 
 impl RateLimiter for Sessions {
     async fn hit(&self, key: RateKey, limit: u32, now: Timestamp) -> Result<Rate, Unavailable> {
-        on_adapter!(self, store => store.hit(key, limit, now))
+        match &self.counters {
+            Counters::DynamoDb(table) => table.hit(key, limit, now).await,
+            #[cfg(feature = "embedded")]
+            Counters::Embedded(store) => store.hit(key, limit, now).await,
+        }
     }
 }

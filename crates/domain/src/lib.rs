@@ -8,6 +8,7 @@
 //! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
 //! - [`session`]: sessions and the replay guard, with their ports.
 //! - [`connect`]: connect tokens, and the port to their issuer.
+//! - [`provider`]: tokens of the identity provider itself, and the port that verifies them.
 //! - [`rate`]: rate limits, and the port to their counter.
 //! - [`unavailable`]: why a system behind a port could not answer.
 //!
@@ -17,6 +18,7 @@ pub mod connect;
 pub mod identity;
 pub mod mfa;
 pub mod passkey;
+pub mod provider;
 pub mod rate;
 pub mod session;
 pub mod time;
@@ -30,6 +32,7 @@ pub use passkey::{
     Inspected, NotVerified, PasskeyClaims, PasskeyVerifier, Rejection, SignedPasskeyData, VerifiedPasskey,
     verify_passkey,
 };
+pub use provider::{ProviderSession, ProviderTokens, TokenUse};
 pub use rate::{Rate, RateKey, RateLimiter, Window};
 pub use session::{
     Claim, NoSession, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore,

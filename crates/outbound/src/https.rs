@@ -122,11 +122,22 @@ impl Https {
     ) -> Result<Answer, Failure> {
         let mut request = HttpRequest::new(SdkBody::from(body));
         request.set_method("POST").map_err(|_| Failure::Request)?;
-        request.set_uri(url).map_err(|_| Failure::Request)?;
         let json = [("content-type", "application/json"), ("accept", "application/json")];
         for (name, value) in json.iter().chain(headers).copied() {
             request.headers_mut().try_insert(name, value.to_owned()).map_err(|_| Failure::Request)?;
         }
+        self.exchange(request, url).await
+    }
+
+    /// Gets JSON and reads the whole answer within the time limit.
+    pub async fn get_json(&self, url: &str) -> Result<Answer, Failure> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.headers_mut().try_insert("accept", "application/json").map_err(|_| Failure::Request)?;
+        self.exchange(request, url).await
+    }
+
+    async fn exchange(&self, mut request: HttpRequest, url: &str) -> Result<Answer, Failure> {
+        request.set_uri(url).map_err(|_| Failure::Request)?;
         let exchange = async {
             let response =
                 self.connector.call(request).await.map_err(|error| {

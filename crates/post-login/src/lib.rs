@@ -53,8 +53,8 @@ impl App {
         let lifetime = settings.number("SESSION_TTL_SECONDS", 10_800, 60..=2_592_000);
         let token_required =
             settings.choice("REQUIRE_SIGNED_PASSKEY_DATA", &[("true", true), ("false", false)], Some(false));
-        let sessions = Sessions::from_settings(settings);
         let https = https?;
+        let sessions = Sessions::from_settings(settings, &https);
         let users = Directory::from_settings(settings, Some(&https));
         let verifier = Verifier::from_settings(settings, &https);
         Some(Self {

@@ -1,0 +1,132 @@
+//! The pool's access and ID tokens, verified offline: what a user who signed in with a password holds.
+//!
+//! Source: Amazon Cognito developer guide, "Verifying JSON web tokens".
+
+use std::collections::HashSet;
+
+use domain::{ProviderSession, ProviderTokens, Timestamp, TokenUse, Unavailable, UserIdentifier};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
+use outbound::Https;
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use serde::Deserialize;
+use settings::Settings;
+
+use crate::jwks::Jwks;
+
+/// The longest token looked at, in bytes: Cognito's stay well below.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// Verifies tokens of one pool and its app clients.
+#[derive(Debug)]
+pub struct Tokens {
+    jwks: Jwks,
+    clients: Vec<String>,
+    validation: Validation,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    token_use: String,
+    exp: u64,
+    // Of access tokens.
+    client_id: Option<String>,
+    username: Option<String>,
+    // Of ID tokens.
+    aud: Option<String>,
+    #[serde(rename = "cognito:username")]
+    cognito_username: Option<String>,
+}
+
+impl Tokens {
+    /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID` (one or more, separated by spaces) and `COGNITO_JWKS_URL`.
+    pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
+        let pool = settings.required("USER_POOL_ID")?.trim().to_owned();
+        let clients = settings.required("USER_POOL_CLIENT_ID");
+        let Some((region, _)) = pool.split_once('_') else {
+            settings.problem("USER_POOL_ID", "a region and an id, joined by an underscore");
+            return None;
+        };
+        let issuer = format!("https://cognito-idp.{region}.amazonaws.com/{pool}");
+        let url = settings.optional("COGNITO_JWKS_URL").unwrap_or(format!("{issuer}/.well-known/jwks.json"));
+
+        // Only the first call installs the provider; later ones find the same.
+        let _ = RING.install_default();
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.set_issuer(&[issuer]);
+        validation.required_spec_claims = HashSet::from(["exp".to_owned(), "iss".to_owned()]);
+        // Time is an argument here, and the audience stands in another claim of access tokens.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        let clients = clients?.split_ascii_whitespace().map(ToOwned::to_owned).collect();
+        Some(Self { jwks: Jwks::new(https, url), clients, validation })
+    }
+
+    fn accept(&self, claims: Claims, token_use: TokenUse, now: Timestamp) -> Option<ProviderSession> {
+        let (client, user) = match (claims.token_use.as_str(), token_use) {
+            ("access", _) => (claims.client_id?, claims.username?),
+            ("id", TokenUse::ConnectToken) => (claims.aud?, claims.cognito_username?),
+            _ => return None,
+        };
+        let expires = Timestamp::from_secs(claims.exp);
+        if !self.clients.contains(&client) || expires <= now {
+            return None;
+        }
+        Some(ProviderSession { user: UserIdentifier::new(user).ok()?, expires })
+    }
+}
+
+impl ProviderTokens for Tokens {
+    async fn verify(
+        &self,
+        token: &str,
+        token_use: TokenUse,
+        now: Timestamp,
+    ) -> Result<Option<ProviderSession>, Unavailable> {
+        if token.len() > MAX_TOKEN {
+            return Ok(None);
+        }
+        let kid = match jsonwebtoken::decode_header(token) {
+            Ok(header) if header.alg == Algorithm::RS256 => header.kid,
+            _ => return Ok(None),
+        };
+        let Some(kid) = kid else { return Ok(None) };
+        let Some(key) = self.jwks.key(&kid, now).await? else { return Ok(None) };
+        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &key, &self.validation) else {
+            return Ok(None);
+        };
+        Ok(self.accept(token.claims, token_use, now))
+    }
+}
+
+/// The cryptography of the JWT crate by ring, which TLS has brought along already: RS256, verifying, nothing else.
+static RING: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
+    verifier_factory: |algorithm, key| match algorithm {
+        Algorithm::RS256 => Ok(Box::new(Rs256 { key: key.clone() })),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct Rs256 {
+    key: DecodingKey,
+}
+
+impl JwtVerifier for Rs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
+}
+
+impl signature::Verifier<Vec<u8>> for Rs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        let DecodingKeyKind::RsaModulusExponent { n, e } = self.key.kind() else {
+            return Err(signature::Error::new());
+        };
+        RsaPublicKeyComponents { n, e }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+            .map_err(|_| signature::Error::new())
+    }
+}
