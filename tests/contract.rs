@@ -3,7 +3,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lambda::{Action, CallerPolicy, Edge, Invocation};
+use lambda::{Action, CallerPolicy, Edge, HttpEdge, Invocation};
 use sandbox::Host;
 use sandbox::sample::{self, MADE_AT, SECRET, Sample};
 use serde_json::Value;
@@ -27,7 +27,11 @@ impl World {
     fn settings(&self) -> Settings<'static> {
         let store = self.state.path().join("store.sqlite").display().to_string();
         let corbado = sandbox::host::corbado_settings(self.host.address().port());
-        let mut pairs = vec![("EMBEDDED_STORE", store.as_str()), ("ACTION_SIGNING_SECRETS", SECRET)];
+        let mut pairs = vec![
+            ("EMBEDDED_STORE", store.as_str()),
+            ("ACTION_SIGNING_SECRETS", SECRET),
+            ("ALLOWED_ORIGINS", tests::host::ORIGIN),
+        ];
         pairs.extend(corbado.iter().map(|(name, value)| (*name, value.as_str())));
         tests::settings(&pairs)
     }
@@ -40,9 +44,8 @@ async fn answer<A: Action>(sample: &Sample, from_settings: impl Fn(&mut Settings
     let action = from_settings(&mut settings);
     let (action, callers) = settings.finish(action.zip(callers)).unwrap();
     let edge = Edge::new(action, callers);
-    let invocation = Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
     let now = UNIX_EPOCH + Duration::from_secs(MADE_AT);
-    let answer = edge.respond(&sample.event.to_string(), invocation, now).await.unwrap();
+    let answer = edge.respond(&sample.event.to_string(), INVOCATION, now).await.unwrap();
     serde_json::from_str(answer.get()).unwrap()
 }
 
@@ -70,6 +73,26 @@ async fn post_login() {
 async fn post_append() {
     check_all("post-append", post_append::App::from_settings).await;
 }
+
+#[tokio::test]
+async fn auth_api() {
+    let samples = sample::read_all(&tests::events(), "auth-api").unwrap();
+    assert!(samples.len() >= 8);
+    let mut wrong = Vec::new();
+    for sample in &samples {
+        let world = World::new().await;
+        let mut settings = world.settings();
+        let app = auth_api::App::from_settings(&mut settings);
+        let edge = HttpEdge::new(settings.finish(app).unwrap());
+        let now = UNIX_EPOCH + Duration::from_secs(MADE_AT);
+        let answer = edge.respond(&sample.event.to_string(), INVOCATION, now).await.unwrap();
+        wrong.extend(sample::matches(sample, &serde_json::from_str(answer.get()).unwrap()).err());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+const INVOCATION: Invocation<'_> =
+    Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
 
 /// Each function is shown in all five envelopes.
 #[test]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::FUNCTIONS;
+use sandbox::ACTIONS;
 use serde_json::json;
 use tests::host::TestHost;
 use tests::stub::{Stub, json};
@@ -17,7 +17,7 @@ fn binary(function: &str) -> PathBuf {
 }
 
 async fn start(settings: &[(&str, &str)]) -> TestHost {
-    let functions = FUNCTIONS.map(|function| (function, binary(function)));
+    let functions = ACTIONS.map(|function| (function, binary(function)));
     TestHost::with_functions(&functions, settings, Duration::from_secs(20)).await
 }
 
@@ -32,7 +32,7 @@ async fn problems(function: &str, settings: &[(&str, &str)]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_store_is_a_start_up_error() {
-    for function in FUNCTIONS {
+    for function in ACTIONS {
         let line = problems(function, &[("AUTH_SYSTEM", "embedded")]).await;
         assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
         let line = problems(function, &[]).await;
@@ -84,7 +84,7 @@ async fn they_serve_and_hold_no_sqlite() {
         bytes.windows(13).any(|window| window == b"SQLite format")
     };
     assert!(holds_sqlite(tests::binaries().join("pre-login")), "the check itself works");
-    for function in FUNCTIONS {
+    for function in ACTIONS {
         assert!(!holds_sqlite(binary(function)), "{function}");
     }
 }

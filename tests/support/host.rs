@@ -19,6 +19,9 @@ pub struct TestHost {
     state: TempDir,
 }
 
+/// The origin whose pages may call auth-api in tests.
+pub const ORIGIN: &str = "https://app.example.com";
+
 /// The answer to an invocation.
 #[derive(Debug)]
 pub struct Invoked {
@@ -74,6 +77,7 @@ impl TestHost {
         environment.insert("EMBEDDED_STORE".into(), path.display().to_string());
         environment.insert("ACTION_SIGNING_SECRETS".into(), SECRET.into());
         environment.insert("UPSTREAM_TIMEOUT_MS".into(), "5000".into());
+        environment.insert("ALLOWED_ORIGINS".into(), ORIGIN.into());
         for (name, value) in settings {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }

@@ -1,4 +1,4 @@
-//! Answers in Corbado's place for the sample tokens, so that post-login runs without an account.
+//! Answers in Corbado's place for the sample tokens, so that logins and connect tokens work without an account.
 //!
 //! A sample token carries the verdict in place of its signature. Whoever can make a token can make any verdict:
 //! this stands on loopback, in front of demo users.
@@ -14,10 +14,18 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::function::random_name;
+
 /// The project of the sample tokens.
 pub(crate) const PROJECT_ID: &str = "pro-sandbox";
 /// The API secret that goes with it.
 pub(crate) const API_SECRET: &str = "sandbox";
+
+#[derive(Deserialize)]
+struct CreateConnectToken {
+    r#type: String,
+    data: Value,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,12 +37,43 @@ struct VerifySignedData {
 /// The routes below `/corbado`.
 pub(crate) fn router() -> Router {
     let consumed = Arc::new(Mutex::new(HashSet::new()));
-    Router::new().route(
-        "/v2/passkey/verifySignedData",
-        post(move |headers: HeaderMap, Json(request): Json<VerifySignedData>| async move {
-            verify(&headers, &request, &consumed)
-        }),
-    )
+    Router::new()
+        .route(
+            "/v2/passkey/verifySignedData",
+            post(move |headers: HeaderMap, Json(request): Json<VerifySignedData>| async move {
+                verify(&headers, &request, &consumed)
+            }),
+        )
+        .route("/v2/connectTokens", post(create_connect_token))
+}
+
+fn is_authenticated(headers: &HeaderMap) -> bool {
+    let credential = format!("Basic {}", BASE64_STANDARD.encode(format!("{PROJECT_ID}:{API_SECRET}")));
+    headers.get(header::AUTHORIZATION).map(|it| it.as_bytes()) == Some(credential.as_bytes())
+}
+
+fn unauthorized() -> (StatusCode, Json<Value>) {
+    (StatusCode::UNAUTHORIZED, Json(json!({"httpStatusCode": 401, "message": "Unauthorized"})))
+}
+
+async fn create_connect_token(
+    headers: HeaderMap,
+    Json(request): Json<CreateConnectToken>,
+) -> (StatusCode, Json<Value>) {
+    if !is_authenticated(&headers) {
+        return unauthorized();
+    }
+    let (Ok(id), Ok(secret)) = (random_name(), random_name()) else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"httpStatusCode": 500})));
+    };
+    let token = json!({
+        "id": format!("ctk-{id}"),
+        "tokenType": request.r#type,
+        "data": request.data,
+        "connectTokenStatus": "initial",
+        "secret": format!("ctk1_{secret}"),
+    });
+    (StatusCode::OK, Json(token))
 }
 
 fn verify(
@@ -42,9 +81,8 @@ fn verify(
     request: &VerifySignedData,
     consumed: &Mutex<HashSet<String>>,
 ) -> (StatusCode, Json<Value>) {
-    let credential = format!("Basic {}", BASE64_STANDARD.encode(format!("{PROJECT_ID}:{API_SECRET}")));
-    if headers.get(header::AUTHORIZATION).map(|it| it.as_bytes()) != Some(credential.as_bytes()) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"httpStatusCode": 401, "message": "Unauthorized"})));
+    if !is_authenticated(headers) {
+        return unauthorized();
     }
     let first =
         consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(request.signed_passkey_data.clone());

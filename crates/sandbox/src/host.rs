@@ -162,6 +162,9 @@ pub fn local_functions(
             if let Some(secret) = secrets.get(*name) {
                 environment.insert("ACTION_SIGNING_SECRETS".into(), secret.clone());
             }
+            if !environment.contains_key("ALLOWED_ORIGINS") {
+                environment.insert("ALLOWED_ORIGINS".into(), own_origins(port));
+            }
             if !environment.contains_key("CORBADO_PROJECT_ID") {
                 for (name, value) in corbado_settings(port) {
                     environment.insert(name.to_owned(), value);
@@ -178,7 +181,12 @@ pub fn local_functions(
         .collect()
 }
 
-/// The settings that lead post-login to the stand-in for Corbado on a host at `port`.
+/// The origins of pages that a host at `port` would serve.
+pub fn own_origins(port: u16) -> String {
+    format!("http://localhost:{port} http://127.0.0.1:{port}")
+}
+
+/// The settings that lead functions to the stand-in for Corbado on a host at `port`.
 pub fn corbado_settings(port: u16) -> [(&'static str, String); 3] {
     [
         ("CORBADO_PROJECT_ID", corbado::PROJECT_ID.to_owned()),

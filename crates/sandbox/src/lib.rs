@@ -25,5 +25,8 @@ pub mod secrets;
 
 pub use host::Host;
 
-/// The functions, by the names under which they are deployed.
-pub const FUNCTIONS: [&str; 3] = ["pre-login", "post-login", "post-append"];
+/// The functions that Corbado calls, by the names under which they are deployed.
+pub const ACTIONS: [&str; 3] = ["pre-login", "post-login", "post-append"];
+
+/// All functions, by the names under which they are deployed.
+pub const FUNCTIONS: [&str; 4] = ["pre-login", "post-login", "post-append", "auth-api"];

@@ -33,7 +33,7 @@ enum Command {
     },
     /// Send events/<FUNCTION>/<EVENT>.json to the local host and show the answer.
     Invoke {
-        /// The function: pre-login, post-login or post-append.
+        /// The function: pre-login, post-login, post-append or auth-api.
         function: String,
         /// The name of the sample.
         event: String,
@@ -132,8 +132,9 @@ fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16)
     }
     let sample = sample::read(events, function, case)?;
     let secrets = secrets::load_or_create(&state(&environment)?)?;
-    let secret = secrets.get(function).and_then(|text| SigningSecret::parse(text));
-    let secret = secret.ok_or("the signing secret of this function is malformed")?;
+    // auth-api is called by web pages, which sign nothing.
+    let secret = secrets.get(function).map_or(sample::SECRET, String::as_str);
+    let secret = SigningSecret::parse(secret).ok_or("the signing secret of this function is malformed")?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let base_url = format!("http://127.0.0.1:{port}");
     let reply = invoke::send(&base_url, &sample, via, &secret, now)
@@ -158,6 +159,9 @@ async fn watch(port: u16, cargo_lambda: &Path) -> Result<(), Failure> {
     // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
     let secrets: Vec<_> = secrets::load_or_create(&state)?.into_values().collect();
     command.env("ACTION_SIGNING_SECRETS", secrets.join(" "));
+    if !environment.contains_key("ALLOWED_ORIGINS") {
+        command.env("ALLOWED_ORIGINS", sandbox::host::own_origins(port));
+    }
     // The stand-in for Corbado.
     let host = Host::start(0, Vec::new(), Arc::new(|_, _| {})).await?;
     if !environment.contains_key("CORBADO_PROJECT_ID") {

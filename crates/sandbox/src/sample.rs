@@ -28,7 +28,7 @@ pub struct Sample {
     pub case: String,
     /// The event.
     pub event: Value,
-    /// `{"statusCode", "body"}`, the body as an object whatever the envelope; see [`matches()`].
+    /// `{"statusCode", "body"}`, the body as an object whatever the envelope, or null for none; see [`matches()`].
     pub expected: Value,
 }
 
@@ -121,6 +121,7 @@ pub fn matches(sample: &Sample, answer: &Value) -> Result<(), String> {
     let Some(body) = answer.get("body") else { return shown("no body") };
     let body = match (is_http(&sample.event), body) {
         (false, Value::Object(_)) => body.clone(),
+        (true, Value::String(text)) if text.is_empty() => Value::Null,
         (true, Value::String(text)) => match serde_json::from_str(text) {
             Ok(body) => body,
             Err(_) => return shown("the body is no JSON"),
@@ -131,7 +132,8 @@ pub fn matches(sample: &Sample, answer: &Value) -> Result<(), String> {
         let multi_value = sample.event.get("multiValueHeaders").is_some_and(Value::is_object)
             && sample.event.pointer("/requestContext/elb").is_some();
         let name = if multi_value { "multiValueHeaders" } else { "headers" };
-        for (header, expected) in [("content-type", "application/json"), ("cache-control", "no-store")] {
+        let content_type = (!body.is_null()).then_some(("content-type", "application/json"));
+        for (header, expected) in content_type.into_iter().chain([("cache-control", "no-store")]) {
             let expected = if multi_value { json!([expected]) } else { json!(expected) };
             if answer.get(name).and_then(|headers| headers.get(header)) != Some(&expected) {
                 return shown(&format!("{name}/{header} is not {expected}"));

@@ -1,4 +1,4 @@
-//! A signing secret for each function, made once and kept in the state directory.
+//! A signing secret for each action, made once and kept in the state directory.
 //!
 //! One each, because a signature names no function: a call signed for one must not open another.
 
@@ -9,7 +9,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::FUNCTIONS;
+use crate::ACTIONS;
 
 /// The secrets by function name, as `whsec_…`.
 pub type SigningSecrets = BTreeMap<String, String>;
@@ -24,10 +24,10 @@ pub fn load_or_create(state: &Path) -> io::Result<SigningSecrets> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => SigningSecrets::new(),
         Err(error) => return Err(error),
     };
-    if FUNCTIONS.iter().all(|function| secrets.contains_key(*function)) {
+    if ACTIONS.iter().all(|function| secrets.contains_key(*function)) {
         return Ok(secrets);
     }
-    for function in FUNCTIONS {
+    for function in ACTIONS {
         secrets.entry(function.to_owned()).or_insert(new_secret()?);
     }
     sqlite::store::private_directory(state)?;
@@ -54,12 +54,12 @@ mod tests {
     fn makes_one_each_and_keeps_them() {
         let state = tempfile::tempdir().unwrap();
         let made = load_or_create(state.path()).unwrap();
-        assert_eq!(made.len(), FUNCTIONS.len());
+        assert_eq!(made.len(), ACTIONS.len());
         assert!(made.values().all(|secret| SigningSecret::parse(secret).is_some()));
         let mut distinct: Vec<_> = made.values().collect();
         distinct.sort();
         distinct.dedup();
-        assert_eq!(distinct.len(), FUNCTIONS.len());
+        assert_eq!(distinct.len(), ACTIONS.len());
         assert_eq!(load_or_create(state.path()).unwrap(), made);
     }
 }
