@@ -2,6 +2,8 @@ PORT ?= 9000
 VIA ?= direct
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
+# Holds Corbado's published description of its Backend API.
+CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
 .PHONY: help run invoke watch test check fmt lint doc compile deployable build tools
@@ -40,7 +42,7 @@ compile: ## Compile everything for this machine. Always the whole workspace: one
 	cargo build --workspace --locked
 
 # Named one by one: with the whole workspace the tests' features would come along.
-FUNCTIONS := -p pre-login -p post-login -p post-append
+FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api
 
 deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
@@ -50,7 +52,8 @@ build: tools ## Build what is deployed, for Lambda, below target/lambda.
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 
-$(TOOLS)/.installed: tests/requirements.txt
+$(TOOLS)/.installed: tests/requirements.txt Makefile
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	cd $(TOOLS) && npm pack --silent $(CORBADO_SDK) && tar -xzf corbado-node-sdk-*.tgz
 	@touch $@

@@ -1,17 +1,21 @@
 //! What the tests share.
 //!
 //! # Layout
+//! - [`api`]: calls of auth-api.
 //! - [`stub`]: [`stub::Stub`], an HTTP server that answers exactly what a test scripts, or misbehaves.
 //! - [`suites`]: one contract suite a port, for every adapter of it.
 //! - [`host`]: the real binaries under the local host, their logs kept.
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
+//! - [`forge`]: JSON web tokens under keys of a test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+pub mod api;
 pub mod auth_system;
 pub mod dynamodb;
 pub mod emulator;
+pub mod forge;
 pub mod host;
 pub mod stub;
 pub mod suites;

@@ -259,10 +259,13 @@ impl<'a> Top<'a> {
         for (name, _) in &mut headers {
             name.make_ascii_lowercase();
         }
-        // Format 2.0 takes the cookies out of the headers.
+        // Format 2.0 has the cookies on their own; a gateway that leaves them in the headers, too, means the same ones.
         let cookies = self.cookies.filter(|_| shape == Shape::V2).map_or("null", RawValue::get);
         let cookies: Option<Vec<String>> = serde_json::from_str(cookies).map_err(|_| Unreadable::Headers)?;
-        headers.extend(cookies.into_iter().flatten().map(|cookie| ("cookie".to_owned(), cookie)));
+        if let Some(cookies) = cookies.filter(|cookies| !cookies.is_empty()) {
+            headers.retain(|(name, _)| name != "cookie");
+            headers.extend(cookies.into_iter().map(|cookie| ("cookie".to_owned(), cookie)));
+        }
         Ok(Headers(headers))
     }
 

@@ -128,7 +128,7 @@ fn leaves_any_other_payload_as_it_is() {
 fn finds_path_source_and_cookies() {
     let rows = [
         (
-            r#"{"version":"2.0","rawPath":"/auth/session","cookies":["a=1","b=2"],"headers":{},"requestContext":{"stage":"$default","http":{"method":"GET","sourceIp":"1.2.3.4"}}}"#,
+            r#"{"version":"2.0","rawPath":"/auth/session","cookies":["a=1","b=2"],"headers":{"Cookie":"a=1; b=2"},"requestContext":{"stage":"$default","http":{"method":"GET","sourceIp":"1.2.3.4"}}}"#,
             ("/auth/session", Some("1.2.3.4"), 2),
         ),
         (

@@ -17,11 +17,12 @@ use crate::function::Outcome;
 
 /// Makes the event of a request to a function URL.
 pub(crate) fn event(parts: &Parts, path: &str, body: &Bytes, request_id: &str) -> Value {
-    let headers = joined_headers(&parts.headers);
+    let mut headers = joined_headers(&parts.headers);
+    let cookies = headers.remove("cookie").unwrap_or_default();
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     let host = headers.get("host").cloned().unwrap_or_default();
     let agent = headers.get("user-agent").cloned().unwrap_or_default();
-    let cookies: Vec<&str> = headers.get("cookie").map(|it| it.split("; ").collect()).unwrap_or_default();
+    let cookies: Vec<&str> = cookies.split("; ").filter(|cookie| !cookie.is_empty()).collect();
     let text = is_text(&parts.headers).then(|| std::str::from_utf8(body).ok()).flatten();
     let encoded = text.map_or_else(|| BASE64_STANDARD.encode(body), ToOwned::to_owned);
     let mut event = json!({
@@ -150,6 +151,7 @@ mod tests {
         let event = event_of(request, b"{}");
         assert_eq!(event["headers"]["webhook-id"], "a,b");
         assert_eq!(event["cookies"], json!(["x=1", "y=2"]));
+        assert_eq!(event["headers"].get("cookie"), None);
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
         assert_eq!(event["rawQueryString"], "a=1");
         assert_eq!(event["requestContext"]["http"]["method"], "POST");

@@ -1,0 +1,72 @@
+//! JSON web tokens as a test wants them, under keys of its own: what no emulator gives out.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// Makes RSA keys and signs with them. The library is one that ministack brings along.
+const SCRIPT: &str = r#"
+import base64, hashlib, hmac, json, sys
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+wanted = json.load(sys.stdin)
+keys = {name: rsa.generate_private_key(65537, 2048) for name in wanted["keys"]}
+
+def text(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+def modulus(name):
+    return keys[name].public_key().public_numbers().n.to_bytes(256, "big")
+
+def token(key, header, claims):
+    message = ".".join(text(json.dumps(part).encode()) for part in (header, claims))
+    data, key_name, key = message.encode(), key, keys[key]
+    match header["alg"]:
+        case "RS256": signature = key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        case "RS512": signature = key.sign(data, padding.PKCS1v15(), hashes.SHA512())
+        case "PS256": signature = key.sign(data, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+        case "HS256": signature = hmac.new(modulus(key_name), data, hashlib.sha256).digest()
+        case _: signature = b""
+    return message + "." + text(signature)
+
+json.dump({
+    "keys": {name: {"kty": "RSA", "n": text(modulus(name)), "e": "AQAB"} for name in keys},
+    "tokens": [token(*row) for row in wanted["tokens"]],
+}, sys.stdout)
+"#;
+
+/// Keys and tokens.
+pub struct Forged {
+    keys: Value,
+    /// The tokens, in the order in which they were wanted.
+    pub tokens: Vec<String>,
+}
+
+impl Forged {
+    /// Makes a key for each name, and a token for each (name of its key, header, claims). The header's `alg` says how it
+    /// is signed: `HS256` with the public modulus as the secret, a word that is no algorithm not at all.
+    pub fn make(keys: &[&str], tokens: &[(&str, Value, Value)]) -> Self {
+        let mut process = Command::new(crate::tool("python"))
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let wanted = json!({"keys": keys, "tokens": tokens}).to_string();
+        process.stdin.take().unwrap().write_all(wanted.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let mut made: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let tokens = serde_json::from_value(made["tokens"].take()).unwrap();
+        Self { keys: made["keys"].take(), tokens }
+    }
+
+    /// The public half of a key, for a key set; `more` adds members or replaces them.
+    pub fn jwk(&self, name: &str, more: Value) -> Value {
+        let mut jwk = self.keys[name].clone();
+        jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        jwk
+    }
+}
