@@ -6,23 +6,22 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::types::{AuthFlowType, ExplicitAuthFlowsType};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::Timestamp;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use sandbox::sample;
 use serde_json::{Value, json};
+use tests::api::{Answer, Call, login, token};
 use tests::dynamodb::create_table;
-use tests::emulator::{Emulator, create_pool, create_user};
-use tests::forge::Forged;
-use tests::host::{ORIGIN, TestHost, secret};
+use tests::emulator::{Emulator, Tokens, create_app_client, create_pool, create_user, sign_in};
+use tests::forge::{Forged, claims, with_claims};
+use tests::host::TestHost;
 use tests::stub::{Reaction, Stub, json};
 
 // ---- calls, as a web page makes them ----
 
 const CONNECT_TOKEN: &str = "/auth/corbadoConnectToken";
-const LOGIN: &str = "/auth/passkey/verify";
 const SESSION: &str = "/auth/session";
 const LOGOUT: &str = "/auth/logout";
 
@@ -33,88 +32,30 @@ enum Proof<'a> {
     Bearer(&'a str),
 }
 
-#[derive(Debug)]
-struct Answer {
-    status: u64,
-    body: Value,
-    session: Option<String>,
-}
-
-impl Answer {
-    fn error(&self) -> (u64, &str) {
-        (self.status, self.body["error"].as_str().unwrap_or_default())
-    }
-
-    /// Status and body without what is another with each request.
-    fn public(mut self) -> (u64, Value) {
-        assert!(self.body["requestId"].take().is_string());
-        (self.status, self.body)
-    }
-}
-
 async fn call(host: &TestHost, path: &str, proof: Proof<'_>) -> Answer {
-    let body = (path == CONNECT_TOKEN).then(|| json!({"type": "passkey-append"}));
-    send(host, path, proof, body).await
+    let call = match path {
+        SESSION => Call::get(path),
+        CONNECT_TOKEN => Call::post(path, &json!({"type": "passkey-append"})),
+        _ => Call::new("POST", path),
+    };
+    let call = match proof {
+        Proof::Nothing => call,
+        Proof::Cookie(id) => call.session(id),
+        Proof::Bearer(token) => call.bearer(token),
+    };
+    call.send(host).await
 }
 
-async fn send(host: &TestHost, path: &str, proof: Proof<'_>, body: Option<Value>) -> Answer {
-    let method = if path == SESSION { "GET" } else { "POST" };
-    let mut event = json!({
-        "version": "2.0",
-        "rawPath": path,
-        "headers": {"origin": ORIGIN},
-        "requestContext": {"http": {"method": method, "sourceIp": "203.0.113.7"}, "stage": "$default"},
-    });
-    if let Some(body) = body {
-        event["headers"]["content-type"] = "application/json".into();
-        event["body"] = body.to_string().into();
-    }
-    match proof {
-        Proof::Nothing => {}
-        Proof::Cookie(id) => event["cookies"] = json!([format!("session_id={id}")]),
-        Proof::Bearer(token) => event["headers"]["authorization"] = format!("Bearer {token}").into(),
-    }
-    let invoked = host.invoke("auth-api", event.to_string()).await;
-    assert_eq!(invoked.function_error, None, "{}", invoked.payload);
-    let text = invoked.payload["body"].as_str().unwrap_or_default();
-    let cookie = invoked.payload["cookies"][0].as_str().and_then(|cookie| cookie.strip_prefix("session_id="));
-    Answer {
-        status: invoked.payload["statusCode"].as_u64().unwrap(),
-        body: if text.is_empty() { Value::Null } else { serde_json::from_str(text).unwrap() },
-        session: cookie.and_then(|cookie| cookie.split(';').next()).map(ToOwned::to_owned),
-    }
-}
-
-/// A new token by which Corbado's stand-in takes this user for proven.
+/// A new token by which the stand-in for Corbado takes this user for proven.
 fn passkey(user: &str) -> String {
-    let sample = sample::read(&tests::events(), "post-login", "signed-passkey-data").unwrap();
-    let event = sample::fresh(&sample.event, &secret(), tests::now()).unwrap();
-    let with_user = |claims: &mut Value| claims["webauthnId"] = user.into();
-    with_claims(event["signedPasskeyData"].as_str().unwrap(), with_user)
-}
-
-/// The token with other claims, and the signature that it had.
-fn with_claims(token: &str, change: impl FnOnce(&mut Value)) -> String {
-    let parts: Vec<_> = token.split('.').collect();
-    let mut claims = claims(token);
-    change(&mut claims);
-    format!("{}.{}.{}", parts[0], BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()), parts[2])
-}
-
-fn claims(token: &str) -> Value {
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    serde_json::from_slice(&claims).unwrap()
-}
-
-async fn login_with(host: &TestHost, token: &str) -> Answer {
-    send(host, LOGIN, Proof::Nothing, Some(json!({"signedPasskeyData": token}))).await
+    with_claims(&token("signed-passkey-data"), |claims| claims["webauthnId"] = user.into())
 }
 
 /// Logs a user in with a new token, and returns the session's id.
-async fn login(host: &TestHost, user: &str) -> String {
-    let answer = login_with(host, &passkey(user)).await;
+async fn log_in(host: &TestHost, user: &str) -> String {
+    let answer = login(&passkey(user)).send(host).await;
     assert_eq!((answer.status, &answer.body), (200, &json!({"success": true})));
-    answer.session.unwrap()
+    answer.session()
 }
 
 /// Checks that a proof shows this user as signed in.
@@ -126,9 +67,13 @@ async fn is_signed_in(host: &TestHost, proof: Proof<'_>, user: &str) {
 /// Checks that a proof is refused, in the words in which no proof at all is.
 async fn is_refused(host: &TestHost, path: &str, proof: Proof<'_>, row: &str) {
     let nothing = call(host, path, Proof::Nothing).await;
-    assert_eq!(nothing.error(), (401, "unauthenticated"));
+    assert_eq!(nothing.refusal(), (401, "unauthenticated"));
     let answer = call(host, path, proof).await;
-    assert_eq!(answer.public(), nothing.public(), "{path}: {row}");
+    let shown = |mut answer: Answer| {
+        assert!(answer.body["requestId"].take().is_string());
+        (answer.status, answer.body)
+    };
+    assert_eq!(shown(answer), shown(nothing), "{path}: {row}");
 }
 
 async fn host(settings: &[(&'static str, String)]) -> TestHost {
@@ -144,13 +89,6 @@ struct Pool {
     emulator: Emulator,
     client: Client,
     id: String,
-}
-
-/// What a sign-in with a password gives.
-struct Tokens {
-    access: String,
-    id: String,
-    refresh: String,
 }
 
 impl Pool {
@@ -169,6 +107,11 @@ impl Pool {
         format!("{url}/{}/.well-known/jwks.json", self.id)
     }
 
+    /// As AWS has it, and the emulator, too.
+    fn issuer(&self) -> String {
+        format!("https://cognito-idp.eu-central-1.amazonaws.com/{}", self.id)
+    }
+
     async fn host(&self, app_clients: &str, jwks_url: &str) -> TestHost {
         let mut settings = self.emulator.settings().to_vec();
         settings.push(("USER_POOL_ID", self.id.clone()));
@@ -177,23 +120,12 @@ impl Pool {
         host(&settings).await
     }
 
-    async fn app_client(&self, pool: &str) -> String {
-        let client = self.client.create_user_pool_client().user_pool_id(pool).client_name("app");
-        let client = client.explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth);
-        let client = client.explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth);
-        client.send().await.unwrap().user_pool_client.unwrap().client_id.unwrap()
+    async fn app_client(&self) -> String {
+        create_app_client(&self.client, &self.id).await
     }
 
-    async fn sign_in(&self, app_client: &str, user: &str) -> Tokens {
-        let auth = self.client.initiate_auth().auth_flow(AuthFlowType::UserPasswordAuth);
-        let auth = auth.client_id(app_client).auth_parameters("USERNAME", user);
-        let answer = auth.auth_parameters("PASSWORD", "Correct-Horse-7").send().await.unwrap();
-        let result = answer.authentication_result.unwrap();
-        Tokens {
-            access: result.access_token.unwrap(),
-            id: result.id_token.unwrap(),
-            refresh: result.refresh_token.unwrap(),
-        }
+    async fn sign_in(&self, app_client: &str) -> Tokens {
+        sign_in(&self.client, app_client, "usr-ada").await
     }
 }
 
@@ -202,10 +134,10 @@ impl Pool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_user_with_a_password_is_signed_in() {
     let pool = Pool::start().await;
-    let (web, mobile) = (pool.app_client(&pool.id).await, pool.app_client(&pool.id).await);
+    let (web, mobile) = (pool.app_client().await, pool.app_client().await);
     let host = pool.host(&format!("{web} {mobile}"), &pool.jwks_url()).await;
     for app_client in [&web, &mobile] {
-        let tokens = pool.sign_in(app_client, "usr-ada").await;
+        let tokens = pool.sign_in(app_client).await;
         for token in [&tokens.access, &tokens.id] {
             let answer = call(&host, CONNECT_TOKEN, Proof::Bearer(token)).await;
             assert_eq!(answer.status, 200, "{answer:?}");
@@ -224,16 +156,16 @@ async fn a_pool_user_with_a_password_is_signed_in() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_others_and_changed_tokens_are_refused() {
     let pool = Pool::start().await;
-    let (web, foreign) = (pool.app_client(&pool.id).await, pool.app_client(&pool.id).await);
+    let (web, foreign) = (pool.app_client().await, pool.app_client().await);
     let other_pool = create_pool(&pool.client).await;
     create_user(&pool.client, &other_pool, "usr-ada", "ada@example.com", true, true).await;
-    let other_web = pool.app_client(&other_pool).await;
+    let other_web = create_app_client(&pool.client, &other_pool).await;
     let host = pool.host(&format!("{web} {other_web}"), &pool.jwks_url()).await;
 
-    let tokens = pool.sign_in(&web, "usr-ada").await;
+    let tokens = pool.sign_in(&web).await;
     is_signed_in(&host, Proof::Bearer(&tokens.access), "usr-ada").await;
-    let of_other_pool = pool.sign_in(&other_web, "usr-ada").await;
-    let of_other_client = pool.sign_in(&foreign, "usr-ada").await;
+    let of_other_pool = pool.sign_in(&other_web).await;
+    let of_other_client = pool.sign_in(&foreign).await;
     let parts: Vec<_> = tokens.access.split('.').collect();
     let header = |header: Value| BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
     let mut signature = BASE64_URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
@@ -265,11 +197,11 @@ async fn tokens_of_others_and_changed_tokens_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_pool_user_is_signed_out() {
     let pool = Pool::start().await;
-    let web = pool.app_client(&pool.id).await;
+    let web = pool.app_client().await;
     let host = pool.host(&web, &pool.jwks_url()).await;
-    let session = login(&host, "usr-ada").await;
-    let of_grace = login(&host, "usr-grace").await;
-    let tokens = pool.sign_in(&web, "usr-ada").await;
+    let session = log_in(&host, "usr-ada").await;
+    let of_grace = log_in(&host, "usr-grace").await;
+    let tokens = pool.sign_in(&web).await;
     let proofs = [Proof::Cookie(&session), Proof::Bearer(&session), Proof::Bearer(&tokens.access)];
     for proof in proofs {
         is_signed_in(&host, proof, "usr-ada").await;
@@ -281,7 +213,7 @@ async fn a_disabled_pool_user_is_signed_out() {
     }
     is_refused(&host, CONNECT_TOKEN, Proof::Bearer(&tokens.id), "disabled").await;
     is_signed_in(&host, Proof::Cookie(&of_grace), "usr-grace").await;
-    assert_eq!(login_with(&host, &passkey("usr-ada")).await.error(), (401, "login_refused"));
+    assert_eq!(login(&passkey("usr-ada")).send(&host).await.refusal(), (401, "login_refused"));
 }
 
 // ---- forged tokens ----
@@ -320,7 +252,7 @@ async fn forged_tokens_are_refused_and_the_keys_fetched_once() {
     use Good::{Everywhere, ForConnectTokens, Nowhere};
     let pool = Pool::start().await;
     let now = tests::now();
-    let issuer = format!("https://cognito-idp.{}.amazonaws.com/{}", "eu-central-1", pool.id);
+    let issuer = pool.issuer();
     let access = json!({
         "token_use": "access", "iss": issuer, "client_id": "web", "username": "usr-ada", "exp": now + 3600,
     });
@@ -328,26 +260,16 @@ async fn forged_tokens_are_refused_and_the_keys_fetched_once() {
         "token_use": "id", "iss": issuer, "aud": "web", "cognito:username": "usr-ada", "exp": now + 3600,
     });
     let header = json!({"alg": "RS256", "kid": "pool"});
-    let signed = |row, good, header: &Value, claims: Value| (row, good, "pool", header.clone(), claims);
-    let broken = |row, changes| signed(row, Nowhere, &header, with(&access, changes));
-    let broken_id = |row, changes| signed(row, Nowhere, &header, with(&id, changes));
+    let signed = |row, good, claims| (row, good, "pool", header.clone(), claims);
+    let broken = |row, changes| signed(row, Nowhere, with(&access, changes));
+    let broken_id = |row, changes| signed(row, Nowhere, with(&id, changes));
     let headed = |row, key, changes| (row, Nowhere, key, with(&header, changes), access.clone());
+    let plain = with(&header, json!({"kid": "plain"}));
     let mut rows = vec![
-        signed("good", Everywhere, &header, access.clone()),
-        signed("good, an ID token", ForConnectTokens, &header, id.clone()),
-        (
-            "good, a key of few words",
-            Everywhere,
-            "plain",
-            with(&header, json!({"kid": "plain"})),
-            access.clone(),
-        ),
-        signed(
-            "good, more claims",
-            Everywhere,
-            &header,
-            with(&access, json!({"scope": "a b", "aud": "other"})),
-        ),
+        signed("good", Everywhere, access.clone()),
+        signed("good, an ID token", ForConnectTokens, id.clone()),
+        ("good, a key of few words", Everywhere, "plain", plain, access.clone()),
+        signed("good, more claims", Everywhere, with(&access, json!({"scope": "a b", "aud": "other"}))),
         broken("expired", json!({"exp": now - 1})),
         broken("expired long ago", json!({"exp": 1})),
         broken("no expiry", json!({"exp": null})),
@@ -419,7 +341,7 @@ async fn without_keys_tokens_wait_and_sessions_work() {
     let pool = Pool::start().await;
     let claims = json!({
         "token_use": "access", "client_id": "web", "username": "usr-ada", "exp": tests::now() + 3600,
-        "iss": format!("https://cognito-idp.eu-central-1.amazonaws.com/{}", pool.id),
+        "iss": pool.issuer(),
     });
     let header = json!({"alg": "RS256", "kid": "pool"});
     let forged = Forged::make(&["pool", "plain"], &[("pool", header, claims)]);
@@ -444,10 +366,10 @@ async fn without_keys_tokens_wait_and_sessions_work() {
         for path in [SESSION, CONNECT_TOKEN] {
             let answer = call(&host, path, token).await;
             let expected = if row == "good" { (200, "") } else { (500, "provider_unavailable") };
-            assert_eq!(answer.error(), expected, "{path}: {row}");
+            assert_eq!(answer.refusal(), expected, "{path}: {row}");
         }
         assert!(!jwks.received().is_empty());
-        let session = login(&host, "usr-ada").await;
+        let session = log_in(&host, "usr-ada").await;
         is_signed_in(&host, Proof::Cookie(&session), "usr-ada").await;
         assert_eq!(call(&host, CONNECT_TOKEN, Proof::Cookie(&session)).await.status, 200, "{row}");
         assert_eq!(call(&host, LOGOUT, Proof::Cookie(&session)).await.status, 204, "{row}");
@@ -484,7 +406,7 @@ async fn processes_on_one_table_share_sessions_and_used_tokens() {
     let answer = call(&one, SESSION, Proof::Bearer(by_post_login)).await;
     assert_eq!(answer.body["expiresAt"], made["body"]["expiresAt"]);
 
-    let session = login(&one, "usr-grace").await;
+    let session = log_in(&one, "usr-grace").await;
     is_signed_in(&other, Proof::Cookie(&session), "usr-grace").await;
     assert_eq!(call(&other, LOGOUT, Proof::Cookie(&session)).await.status, 204);
     is_refused(&one, SESSION, Proof::Cookie(&session), "logged out elsewhere").await;
@@ -493,13 +415,21 @@ async fn processes_on_one_table_share_sessions_and_used_tokens() {
 
     // Each host has its own stand-in for Corbado, which does not know what the other one saw: only the table does.
     let (first, second) = (passkey("usr-ada"), passkey("usr-ada"));
-    assert_eq!(login_with(&one, &first).await.status, 200);
+    assert_eq!(login(&first).send(&one).await.status, 200);
     let again = post_login(&other, json!({"signedPasskeyData": first})).await;
     assert_eq!((&again["statusCode"], &again["body"]["error"]), (&json!(401), &json!("proof_rejected")));
-    assert_eq!(login_with(&other, &first).await.error(), (401, "proof_rejected"));
+    assert_eq!(login(&first).send(&other).await.refusal(), (401, "proof_rejected"));
     let made = post_login(&other, json!({"signedPasskeyData": second})).await;
     assert_eq!(made["statusCode"], 200, "{made}");
-    assert_eq!(login_with(&one, &second).await.error(), (401, "proof_rejected"));
+    assert_eq!(login(&second).send(&one).await.refusal(), (401, "proof_rejected"));
+
+    // One token many times at once, at both.
+    let third = passkey("usr-ada");
+    let calls = (0..16).map(|number| login(&third).send(if number % 2 == 0 { &one } else { &other }));
+    let answers = join_all(calls).await;
+    let (made, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(made.len(), 1);
+    assert!(refused.iter().all(|answer| answer.refusal() == (401, "proof_rejected")), "{refused:?}");
 }
 
 // ---- load ----
@@ -514,12 +444,12 @@ async fn a_thousand_logins_and_logouts(settings: &[(&'static str, String)]) {
         is_signed_in(host, Proof::Cookie(session), user).await;
         assert_eq!(call(host, LOGOUT, Proof::Cookie(session)).await.status, 204);
         let after = call(host, SESSION, Proof::Cookie(session)).await;
-        assert_eq!(after.error(), (401, "unauthenticated"));
+        assert_eq!(after.refusal(), (401, "unauthenticated"));
     };
     let begin = async |number: usize| {
         // Each pair of neighbours has one of each user, so that a mix-up would show.
         let user = if number % 4 < 2 { "usr-ada" } else { "usr-grace" };
-        let session = login(host, user).await;
+        let session = log_in(host, user).await;
         if number.is_multiple_of(2) {
             end(user, &session).await;
         } else {

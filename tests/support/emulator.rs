@@ -4,7 +4,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::types::{AttributeType, SchemaAttributeType};
+use aws_sdk_cognitoidentityprovider::types::{
+    AttributeType, AuthFlowType, ExplicitAuthFlowsType, SchemaAttributeType,
+};
 use tempfile::TempDir;
 
 use crate::host::free_port;
@@ -77,6 +79,9 @@ impl Drop for Emulator {
     }
 }
 
+/// The password of confirmed users.
+const PASSWORD: &str = "Correct-Horse-7";
+
 /// Creates a user pool with the attributes for the MFA flags, and returns its id.
 pub async fn create_pool(client: &Client) -> String {
     let custom = |name: &str| {
@@ -120,10 +125,50 @@ pub async fn create_user(
             .admin_set_user_password()
             .user_pool_id(pool)
             .username(name)
-            .password("Correct-Horse-7")
+            .password(PASSWORD)
             .permanent(true)
             .send()
             .await
             .unwrap();
+    }
+}
+
+/// Creates an app client whose users sign in with their password, and returns its id.
+pub async fn create_app_client(client: &Client, pool: &str) -> String {
+    let app_client = client
+        .create_user_pool_client()
+        .user_pool_id(pool)
+        .client_name("app")
+        .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
+        .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
+        .send()
+        .await
+        .unwrap();
+    app_client.user_pool_client.unwrap().client_id.unwrap()
+}
+
+/// What a sign-in with a password gives.
+pub struct Tokens {
+    pub access: String,
+    pub id: String,
+    pub refresh: String,
+}
+
+/// Signs a confirmed user in with their password.
+pub async fn sign_in(client: &Client, app_client: &str, user: &str) -> Tokens {
+    let answer = client
+        .initiate_auth()
+        .auth_flow(AuthFlowType::UserPasswordAuth)
+        .client_id(app_client)
+        .auth_parameters("USERNAME", user)
+        .auth_parameters("PASSWORD", PASSWORD)
+        .send()
+        .await
+        .unwrap();
+    let tokens = answer.authentication_result.unwrap();
+    Tokens {
+        access: tokens.access_token.unwrap(),
+        id: tokens.id_token.unwrap(),
+        refresh: tokens.refresh_token.unwrap(),
     }
 }

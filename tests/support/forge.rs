@@ -1,8 +1,10 @@
-//! JSON web tokens as a test wants them, under keys of its own: what no emulator gives out.
+//! JSON web tokens as a test wants them: changed ones, and ones under keys of its own, as no emulator gives out.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 /// Makes RSA keys and signs with them. The library is one that ministack brings along.
@@ -69,4 +71,18 @@ impl Forged {
         jwk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         jwk
     }
+}
+
+/// The claims of a token.
+pub fn claims(token: &str) -> Value {
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
+}
+
+/// The token with other claims, and the signature that it had.
+pub fn with_claims(token: &str, change: impl FnOnce(&mut Value)) -> String {
+    let parts: Vec<_> = token.split('.').collect();
+    let mut claims = claims(token);
+    change(&mut claims);
+    format!("{}.{}.{}", parts[0], BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()), parts[2])
 }
