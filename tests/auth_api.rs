@@ -18,6 +18,13 @@ async fn ada(host: &TestHost) -> String {
     answer.session()
 }
 
+/// Signs a user in by post-login.
+async fn by_post_login(host: &TestHost, user: &str) -> Value {
+    let invoked = host.invoke("post-login", json!({"userId": user}).to_string()).await;
+    assert_eq!(invoked.payload["statusCode"], 200, "{invoked:?} {:?}", host.lines());
+    invoked.payload["body"].clone()
+}
+
 async fn signed_in(host: &TestHost, session: &str) -> bool {
     let answer = Call::get("/auth/session").session(session).send(host).await;
     match answer.refusal() {
@@ -97,11 +104,11 @@ async fn the_newer_endpoints_with_a_bearer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_post_login_is_accepted() {
     let host = TestHost::start(&[]).await;
-    let invoked = host.invoke("post-login", r#"{"userId":"usr-grace"}"#).await;
-    let id = invoked.payload["body"]["sessionId"].as_str().unwrap();
+    let invoked = by_post_login(&host, "usr-grace").await;
+    let id = invoked["sessionId"].as_str().unwrap();
     let shown = Call::get("/auth/session").session(id).send(&host).await;
     assert_eq!(shown.body["user"]["displayName"], "Grace Hopper");
-    assert_eq!(shown.body["expiresAt"], invoked.payload["body"]["expiresAt"]);
+    assert_eq!(shown.body["expiresAt"], invoked["expiresAt"]);
 }
 
 /// Who knew a session id before the login knows nothing after it.
@@ -345,8 +352,8 @@ async fn logins_are_limited_by_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connect_tokens_are_limited_by_user() {
     let host = TestHost::start(&[("RATE_LIMIT_CONNECT_TOKENS_PER_MINUTE", "2")]).await;
-    let invoked = host.invoke("post-login", r#"{"userId":"usr-grace"}"#).await;
-    let grace = invoked.payload["body"]["sessionId"].as_str().unwrap().to_owned();
+    let invoked = by_post_login(&host, "usr-grace").await;
+    let grace = invoked["sessionId"].as_str().unwrap().to_owned();
     let id = ada(&host).await;
     let connect = |session: &str| {
         Call::post("/auth/corbadoConnectToken", &json!({"type": "passkey-list"})).session(session)
@@ -422,8 +429,8 @@ async fn corbado_failing_is_an_answer() {
         assert_eq!(stub.received().len(), 1, "{shown}: never asked twice");
         assert_eq!(host.sessions(), 0, "{shown}");
 
-        let session = host.invoke("post-login", r#"{"userId":"usr-ada"}"#).await;
-        let session = session.payload["body"]["sessionId"].as_str().unwrap().to_owned();
+        let session = by_post_login(&host, "usr-ada").await;
+        let session = session["sessionId"].as_str().unwrap().to_owned();
         let call = Call::post("/auth/corbadoConnectToken", &json!({"type": "passkey-list"}));
         let answer = call.session(&session).send(&host).await;
         assert_eq!(answer.refusal(), unavailable, "{shown}: an answer without a secret is none");
@@ -443,8 +450,8 @@ async fn connect_token_requests_are_as_corbado_describes_them() {
         let mut pairs: Vec<_> = corbado.iter().map(|(name, value)| (*name, value.as_str())).collect();
         pairs.extend(more);
         let host = TestHost::start(&pairs).await;
-        let invoked = host.invoke("post-login", r#"{"userId":"usr-ada"}"#).await;
-        let session = invoked.payload["body"]["sessionId"].as_str().unwrap().to_owned();
+        let invoked = by_post_login(&host, "usr-ada").await;
+        let session = invoked["sessionId"].as_str().unwrap().to_owned();
         for kind in ["passkey-append", "passkey-list", "passkey-delete"] {
             // What the body says of a user is not heard.
             let body = json!({"type": kind, "identifier": "usr-grace", "data": {"identifier": "usr-grace"}});
@@ -572,6 +579,36 @@ async fn a_bad_configuration_names_every_problem() {
         assert!(log.contains(name), "{name} in {log}");
     }
     assert!(!log.contains("planted"), "{log}");
+
+    // What one problem could hide is told with it.
+    let host = TestHost::start(&[
+        ("AUTH_SYSTEM", "cognito"),
+        ("CORBADO_PROJECT_ID", ""),
+        ("CORBADO_API_SECRET", ""),
+        ("UPSTREAM_TIMEOUT_MS", "planted"),
+        ("TLS_ROOTS_FILE", "/planted"),
+        ("SESSION_STORE", "dynamodb"),
+        ("SESSION_COOKIE_HOST_PREFIX", "planted"),
+        ("SESSION_COOKIE_DOMAIN", "planted;"),
+    ])
+    .await;
+    host.invoke("auth-api", "{}").await;
+    let log = host.log_with("configuration").await.join("\n");
+    for name in [
+        "USER_POOL_ID",
+        "USER_POOL_CLIENT_ID",
+        "AWS_REGION",
+        "CORBADO_PROJECT_ID",
+        "CORBADO_API_SECRET",
+        "UPSTREAM_TIMEOUT_MS",
+        "TLS_ROOTS_FILE",
+        "DYNAMODB_TABLE",
+        "SESSION_COOKIE_HOST_PREFIX",
+        "SESSION_COOKIE_DOMAIN",
+    ] {
+        assert_eq!(log.matches(&format!("{name}: ")).count(), 1, "{name} in {log}");
+    }
+    assert!(!log.contains("planted"), "{log}");
 }
 
 /// All functions on "your authentication system", sessions kept by it.
@@ -591,8 +628,8 @@ async fn everything_works_on_any_authentication_system() {
     let invoked = host.invoke("post-append", r#"{"username":"usr-ada"}"#).await;
     assert_eq!(invoked.payload, json!({"statusCode": 200, "body": {}}));
     assert_eq!(system.account("usr-ada").preferred_method.as_deref(), Some("passkey"));
-    let invoked = host.invoke("post-login", r#"{"userId":"usr-grace"}"#).await;
-    let grace = invoked.payload["body"]["sessionId"].as_str().unwrap().to_owned();
+    let invoked = by_post_login(&host, "usr-grace").await;
+    let grace = invoked["sessionId"].as_str().unwrap().to_owned();
     assert!(signed_in(&host, &grace).await);
 
     let token = token("signed-passkey-data");

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::ACTIONS;
+use sandbox::FUNCTIONS;
 use serde_json::json;
 use tests::host::TestHost;
 use tests::stub::{Stub, json};
@@ -17,7 +17,7 @@ fn binary(function: &str) -> PathBuf {
 }
 
 async fn start(settings: &[(&str, &str)]) -> TestHost {
-    let functions = ACTIONS.map(|function| (function, binary(function)));
+    let functions = FUNCTIONS.map(|function| (function, binary(function)));
     TestHost::with_functions(&functions, settings, Duration::from_secs(20)).await
 }
 
@@ -32,16 +32,29 @@ async fn problems(function: &str, settings: &[(&str, &str)]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_store_is_a_start_up_error() {
-    for function in ACTIONS {
+    for function in FUNCTIONS {
         let line = problems(function, &[("AUTH_SYSTEM", "embedded")]).await;
         assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
         let line = problems(function, &[]).await;
         assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
     }
-    for store in ["embedded", ""] {
-        let line = problems("post-login", &[("SESSION_STORE", store)]).await;
-        assert!(line.contains("SESSION_STORE: "), "{line}");
+    for function in ["post-login", "auth-api"] {
+        for store in ["embedded", ""] {
+            let line = problems(function, &[("AUTH_SYSTEM", "rest"), ("SESSION_STORE", store)]).await;
+            assert!(line.contains("SESSION_STORE: one of dynamodb, rest"), "{function}: {line}");
+        }
     }
+    let settings = [("SESSION_STORE", "rest"), ("REPLAY_STORE", "embedded")];
+    let rest = [("AUTH_SYSTEM_URL", "https://users.example.com"), ("AUTH_SYSTEM_BEARER_TOKEN", "x")];
+    let line = problems("post-login", &[settings, rest].concat()).await;
+    assert!(line.contains("REPLAY_STORE: one of dynamodb"), "{line}");
+}
+
+/// A cookie that plain http carries is for laptops.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insecure_cookie_is_a_start_up_error() {
+    let line = problems("auth-api", &[("SESSION_COOKIE_INSECURE", "true")]).await;
+    assert!(line.contains("SESSION_COOKIE_INSECURE: not in a deployed build"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +97,7 @@ async fn they_serve_and_hold_no_sqlite() {
         bytes.windows(13).any(|window| window == b"SQLite format")
     };
     assert!(holds_sqlite(tests::binaries().join("pre-login")), "the check itself works");
-    for function in ACTIONS {
+    for function in FUNCTIONS {
         assert!(!holds_sqlite(binary(function)), "{function}");
     }
 }

@@ -142,6 +142,11 @@ impl TestHost {
         panic!("no line has {part}: {:?}", self.log.lock().unwrap());
     }
 
+    /// What the functions have written so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// How many sessions the store holds.
     pub fn sessions(&self) -> u64 {
         let store = rusqlite::Connection::open(self.store.path()).unwrap();

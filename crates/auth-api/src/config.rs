@@ -53,10 +53,9 @@ impl Config {
         let sessions = Sessions::from_settings(settings, &https);
         let verifier = Verifier::from_settings(settings, &https);
         let connect_tokens = ConnectTokens::from_settings(settings, &https);
-        let users = users?;
-        let provider_tokens = ProviderTokens::from_settings(settings, &users, &https);
+        let provider_tokens = ProviderTokens::from_settings(settings, &https);
         Some(Self {
-            users,
+            users: users?,
             sessions: sessions?,
             verifier: verifier?,
             connect_tokens: connect_tokens?,

@@ -19,11 +19,12 @@ impl SessionCookie {
     pub(crate) fn from_settings(settings: &mut Settings<'_>, max_age: Option<u64>) -> Option<Self> {
         let flag = [("true", true), ("false", false)];
         let name = settings.optional("SESSION_COOKIE_NAME").unwrap_or_else(|| "session_id".to_owned());
-        let host_prefix = settings.choice("SESSION_COOKIE_HOST_PREFIX", &flag, Some(false))?;
+        let host_prefix = settings.choice("SESSION_COOKIE_HOST_PREFIX", &flag, Some(false));
         let domain = settings.optional("SESSION_COOKIE_DOMAIN");
-        let insecure = settings.choice("SESSION_COOKIE_INSECURE", &flag, Some(false))?;
+        let insecure = settings.choice("SESSION_COOKIE_INSECURE", &flag, Some(false));
 
-        let mut good = true;
+        let mut good = host_prefix.is_some() && insecure.is_some();
+        let (host_prefix, insecure) = (host_prefix.unwrap_or_default(), insecure.unwrap_or_default());
         let mut check = |holds: bool, setting: &'static str, rule: &str| {
             if !holds {
                 settings.problem(setting, rule);

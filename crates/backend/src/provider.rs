@@ -4,8 +4,6 @@ use domain::{ProviderSession, Timestamp, TokenUse, Unavailable};
 use outbound::Https;
 use settings::Settings;
 
-use crate::Directory;
-
 /// The tokens that the configured authentication system gives out, if it does.
 #[derive(Debug)]
 pub enum ProviderTokens {
@@ -16,12 +14,13 @@ pub enum ProviderTokens {
 }
 
 impl ProviderTokens {
-    /// Reads what the tokens of the system behind `users` need.
-    pub fn from_settings(settings: &mut Settings<'_>, users: &Directory, https: &Https) -> Option<Self> {
-        match users {
-            Directory::Cognito(_) => {
+    /// Reads what the tokens of the system that `AUTH_SYSTEM` names need.
+    pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
+        match settings.optional("AUTH_SYSTEM").as_deref().map(str::trim) {
+            Some("cognito") => {
                 cognito::Tokens::from_settings(settings, https).map(Box::new).map(Self::Cognito)
             }
+            // A word that nobody knows is the directory's to report.
             _ => Some(Self::None),
         }
     }

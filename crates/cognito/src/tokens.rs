@@ -42,8 +42,9 @@ struct Claims {
 impl Tokens {
     /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID` (one or more, separated by spaces) and `COGNITO_JWKS_URL`.
     pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
-        let pool = settings.required("USER_POOL_ID")?.trim().to_owned();
+        let pool = settings.required("USER_POOL_ID");
         let clients = settings.required("USER_POOL_CLIENT_ID");
+        let pool = pool?.trim().to_owned();
         let Some((region, _)) = pool.split_once('_') else {
             settings.problem("USER_POOL_ID", "a region and an id, joined by an underscore");
             return None;

@@ -21,6 +21,8 @@ const AMAZON: &str = include_str!("../roots/amazon.pem");
 const PUBLIC: &str = include_str!("../roots/public.pem");
 /// How long an idle connection is kept. A frozen function wakes up with dead sockets, so: not long.
 const IDLE: Duration = Duration::from_secs(15);
+/// The time limit of one call, where none is set.
+const DEFAULT_TIMEOUT_MS: u64 = 2000;
 /// The largest answer read, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 
@@ -67,21 +69,20 @@ pub enum Failure {
 }
 
 impl Https {
-    /// Reads `UPSTREAM_TIMEOUT_MS` and `TLS_ROOTS_FILE`.
+    /// Reads `UPSTREAM_TIMEOUT_MS` and `TLS_ROOTS_FILE`. Where one is malformed, that is noted and its default taken, so
+    /// that whatever needs a client can be read, too, and all problems be told together.
     pub fn from_settings(settings: &mut Settings<'_>, trust: Trust) -> Option<Self> {
-        let timeout = settings.number("UPSTREAM_TIMEOUT_MS", 2000, 50..=30_000);
-        let roots = match settings.optional("TLS_ROOTS_FILE") {
-            None => Some(embedded_roots(trust)),
-            Some(path) => {
-                let roots = std::fs::read_to_string(path).ok().filter(|pem| readable_roots(pem));
-                if roots.is_none() {
-                    settings
-                        .problem("TLS_ROOTS_FILE", "a readable PEM file of one or more root certificates");
-                }
-                roots
+        let timeout = settings.number("UPSTREAM_TIMEOUT_MS", DEFAULT_TIMEOUT_MS, 50..=30_000);
+        let roots = settings.optional("TLS_ROOTS_FILE").and_then(|path| {
+            let roots = std::fs::read_to_string(path).ok().filter(|pem| readable_roots(pem));
+            if roots.is_none() {
+                settings.problem("TLS_ROOTS_FILE", "a readable PEM file of one or more root certificates");
             }
-        };
-        let https = Self::new(&roots?, Duration::from_millis(timeout?));
+            roots
+        });
+        let roots = roots.unwrap_or_else(|| embedded_roots(trust));
+        let timeout = Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT_MS));
+        let https = Self::new(&roots, timeout);
         if https.is_none() {
             settings.problem("TLS_ROOTS_FILE", "roots that can be trusted");
         }

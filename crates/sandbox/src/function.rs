@@ -119,8 +119,10 @@ impl Function {
 
     fn start(&self) -> std::io::Result<Instance> {
         let name = random_name()?;
+        // Before the process can ask for work.
+        let queue = self.api.admit(&name);
         let settings = &self.settings;
-        let mut process = Command::new(&settings.binary)
+        let process = Command::new(&settings.binary)
             .env_clear()
             .envs(&settings.environment)
             .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{name}", self.api_address))
@@ -132,10 +134,10 @@ impl Function {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            .spawn()?;
+            .spawn();
+        let mut process = process.inspect_err(|_| self.api.dismiss(&name))?;
         self.forward(process.stdout.take());
         self.forward(process.stderr.take());
-        let queue = self.api.admit(&name);
         Ok(Instance { name, process, queue })
     }
 
