@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
-    Candidate, Claim, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, Reason, Rejection, ReplayGuard,
-    ReplayKey, SignedPasskeyData, Timestamp, TypedIdentifier, Unavailable, UserDirectory, UserIdentifier,
-    verify_passkey,
+    Candidate, Claim, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, ProviderTokens, Reason, Rejection,
+    ReplayGuard, ReplayKey, SignedPasskeyData, Timestamp, TokenUse, TypedIdentifier, Unavailable,
+    UserDirectory, UserIdentifier, verify_passkey,
 };
 use outbound::{Https, Trust};
 use sandbox::sample;
 use serde_json::{Value, json};
+use tests::forge::Forged;
 use tests::stub::{Authority, Reaction, Received, Stub, aws_error, json};
 use tests::suites;
 
@@ -582,4 +583,55 @@ async fn only_the_configured_roots_are_trusted() {
     let error = cognito(&stub, &[generous]).find(&id("ada")).await.unwrap_err();
     assert_eq!(error.to_string(), "cognito: transport");
     assert_eq!(stub.received().len(), 1);
+}
+
+// ---- the pool's keys ----
+
+/// The key set is fetched once, again for a key that is not known, at most once a minute, and never lost to a failure.
+#[tokio::test]
+async fn the_pools_keys_are_kept_and_follow_a_rotation() {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let claims = json!({
+        "iss": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_pool",
+        "token_use": "access",
+        "client_id": "client-1",
+        "username": "ada",
+        "exp": 1_800_003_600,
+    });
+    let header = |kid: &str| json!({"alg": "RS256", "kid": kid});
+    let rows = [
+        ("old", header("old"), claims.clone()),
+        ("new", header("new"), claims.clone()),
+        ("old", header("made-up"), claims),
+    ];
+    let forged = Forged::make(&["old", "new"], &rows);
+    let [old, new, made_up] = forged.tokens.as_slice() else { panic!("three tokens") };
+    let set = |name: &str| json(200, &json!({"keys": [forged.jwk(name, json!({"kid": name}))]}));
+    let script = [aws_error(500, "X"), set("old"), aws_error(500, "X"), set("new")];
+    let stub = Stub::start(move |_, before| script[before.min(3)].clone()).await;
+    let mut settings = tests::settings(&[
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("USER_POOL_CLIENT_ID", "client-0 client-1"),
+        ("COGNITO_JWKS_URL", &stub.url()),
+    ]);
+    let https = Https::from_settings(&mut settings, Trust::Aws).unwrap();
+    let tokens = cognito::Tokens::from_settings(&mut settings, &https);
+    let tokens = settings.finish(tokens).unwrap();
+    let after = async |token: &str, seconds: u64| {
+        let now = start.plus(Duration::from_secs(seconds));
+        let verified = tokens.verify(token, TokenUse::Session, now).await;
+        (verified.map(|session| session.is_some()).map_err(|cause| cause.reason), stub.received().len())
+    };
+    // A fetch that fails says nothing about a token; with no key at all the next comes after a second.
+    assert_eq!(after(old, 0).await, (Err(Reason::Unreadable), 1));
+    assert_eq!(after(old, 0).await, (Err(Reason::Unreadable), 1));
+    assert_eq!(after(old, 1).await, (Ok(true), 2));
+    assert_eq!(after(made_up, 2).await, (Ok(false), 2));
+    assert_eq!(after(new, 60).await, (Ok(false), 2));
+    // Once a minute is over a failing fetch loses nothing that is known.
+    assert_eq!(after(new, 61).await, (Ok(false), 3));
+    assert_eq!(after(old, 62).await, (Ok(true), 3));
+    assert_eq!(after(new, 121).await, (Ok(true), 4));
+    assert_eq!(after(old, 122).await, (Ok(false), 4));
+    assert_eq!(after(new, 3600).await, (Ok(false), 4), "expired");
 }

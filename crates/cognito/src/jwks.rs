@@ -13,6 +13,8 @@ use crate::SYSTEM;
 
 /// Keys that are not known lead to one fetch a minute at most: whoever makes up key ids cannot drive more.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// While no key is known at all, the next fetch comes sooner: one hiccup at the start must not cost a minute of logins.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The key set of one pool.
 #[derive(Debug)]
@@ -60,7 +62,8 @@ impl Jwks {
         if let Some(key) = kept.keys.get(kid) {
             return Ok(Some(key.clone()));
         }
-        if kept.asked.is_some_and(|asked| now < asked.plus(REFRESH_INTERVAL)) {
+        let interval = if kept.keys.is_empty() { RETRY_INTERVAL } else { REFRESH_INTERVAL };
+        if kept.asked.is_some_and(|asked| now < asked.plus(interval)) {
             // Without any key nobody can say that this one does not exist.
             return if kept.keys.is_empty() {
                 Err(Unavailable::new(SYSTEM, Reason::Unreadable))

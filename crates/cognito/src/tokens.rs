@@ -51,6 +51,9 @@ impl Tokens {
         };
         let issuer = format!("https://cognito-idp.{region}.amazonaws.com/{pool}");
         let url = settings.optional("COGNITO_JWKS_URL").unwrap_or(format!("{issuer}/.well-known/jwks.json"));
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            settings.problem("COGNITO_JWKS_URL", "an http or https URL");
+        }
 
         // Only the first call installs the provider; later ones find the same.
         let _ = RING.install_default();
