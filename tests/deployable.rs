@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandbox::FUNCTIONS;
 use serde_json::json;
+use tests::api::Call;
 use tests::host::TestHost;
 use tests::stub::{Stub, json};
 
@@ -91,6 +92,23 @@ async fn they_serve_and_hold_no_sqlite() {
     assert_eq!(invoked.payload, json!({"statusCode": 200, "body": {"identifier": "ada"}}));
     let invoked = host.invoke("post-append", r#"{"username":"ada"}"#).await;
     assert_eq!(invoked.payload, json!({"statusCode": 200, "body": {}}));
+
+    // Sessions in DynamoDB need no call to refuse these.
+    let host = start(&[
+        ("AUTH_SYSTEM", "rest"),
+        ("AUTH_SYSTEM_URL", "https://users.example.com"),
+        ("AUTH_SYSTEM_BEARER_TOKEN", "x"),
+        ("SESSION_STORE", "dynamodb"),
+        ("DYNAMODB_TABLE", "sessions"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ])
+    .await;
+    let answer = Call::get("/auth/session").send(&host).await;
+    assert_eq!(answer.refusal(), (401, "unauthenticated"));
+    let invoked = host.invoke("post-login", "{}").await;
+    assert_eq!(invoked.status_and_code(), (400, "invalid_request".into()));
 
     let holds_sqlite = |path: PathBuf| {
         let bytes = std::fs::read(path).unwrap();

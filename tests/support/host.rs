@@ -20,7 +20,7 @@ pub struct TestHost {
 }
 
 /// The origin whose pages may call auth-api in tests.
-pub const ORIGIN: &str = "https://app.example.com";
+pub const ORIGIN: &str = sandbox::sample::ORIGIN;
 
 /// The answer to an invocation.
 #[derive(Debug)]

@@ -52,8 +52,9 @@ impl HttpService for App {
 
     /// Pages of foreign origins get no further than this; those of allowed ones may read every answer, refusals included.
     async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        // The edge always adds one.
         let Some(context) = request.extensions().get::<RequestContext>().cloned() else {
-            return Response::new(Bytes::new());
+            return Refusal::from(Problem::new(Code::InternalError, "request: no context")).render("");
         };
         let origin = match self.config.origins.admit(request.headers()) {
             Ok(origin) => origin,

@@ -1,7 +1,8 @@
 //! What a function with routes implements, and the edge that calls it.
 //!
 //! Requests come in any of the gateways' shapes and reach the routes as plain [`http`] types. A direct invocation has no
-//! request in it and is refused.
+//! request in it and is refused. The shapes are recognised by the same code as for actions, and not by `lambda_http`, where a
+//! header or a base64 body that cannot be read ends the invocation instead of being answered.
 
 use std::net::IpAddr;
 use std::sync::Arc;

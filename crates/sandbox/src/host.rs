@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::function::{Function, LogSink, Outcome, Settings, random_name};
 use crate::runtime_api::{MAX_PAYLOAD, RuntimeApi};
-use crate::{FUNCTIONS, corbado, gateway, guard};
+use crate::{FUNCTIONS, corbado, gateway, guard, sample};
 
 /// A running local host. Dropping it stops it and all its processes.
 #[derive(Debug)]
@@ -181,9 +181,9 @@ pub fn local_functions(
         .collect()
 }
 
-/// The origins of pages that a host at `port` would serve.
+/// The origins whose pages may call auth-api on a host at `port`: its own, and that of the samples.
 pub fn own_origins(port: u16) -> String {
-    format!("http://localhost:{port} http://127.0.0.1:{port}")
+    format!("http://localhost:{port} http://127.0.0.1:{port} {}", sample::ORIGIN)
 }
 
 /// The settings that lead functions to the stand-in for Corbado on a host at `port`.

@@ -45,9 +45,17 @@ pub fn send(
     let url = format!("{base_url}/lambda-url/{function}");
     if sample::is_http(&event) {
         // The envelope is the gateway's to make: what was in it is sent as a request.
-        let method = event.pointer("/requestContext/http/method").or_else(|| event.get("httpMethod"));
-        let method = method.and_then(Value::as_str).unwrap_or("POST");
-        return post(method, &url, &sample::headers(&event), &sample::body_bytes(&event));
+        let text = |pointer| event.pointer(pointer).and_then(Value::as_str);
+        let method = text("/requestContext/http/method").or(text("/httpMethod")).unwrap_or("POST");
+        let path = text("/rawPath").or(text("/path")).unwrap_or_default();
+        let mut headers = sample::headers(&event);
+        // The local host lets no page of another origin in.
+        for (_, origin) in headers.iter_mut().filter(|(name, _)| name.eq_ignore_ascii_case("origin")) {
+            if origin == sample::ORIGIN {
+                *origin = base_url.to_owned();
+            }
+        }
+        return post(method, &format!("{url}{path}"), &headers, &sample::body_bytes(&event));
     }
     let body = event.to_string();
     let id = format!("msg_{}", random_name()?);

@@ -19,6 +19,9 @@ pub const MADE_AT: u64 = 1_767_225_600;
 /// The secret that the samples are signed with. Published here, so: for nothing else.
 pub const SECRET: &str = "whsec_c2FtcGxlIGV2ZW50cyBhcmUgc2lnbmVkIHdpdGggdGhpcw==";
 
+/// The origin of the page in the samples of auth-api.
+pub const ORIGIN: &str = "https://app.example.com";
+
 /// A sample: an event and the answer to it.
 #[derive(Debug, Clone)]
 pub struct Sample {
