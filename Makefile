@@ -55,5 +55,5 @@ tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) be
 $(TOOLS)/.installed: tests/requirements.txt Makefile
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-	cd $(TOOLS) && npm pack --silent $(CORBADO_SDK) && tar -xzf corbado-node-sdk-*.tgz
+	cd $(TOOLS) && rm -rf package && npm pack --silent $(CORBADO_SDK) | xargs tar -xzf
 	@touch $@

@@ -161,6 +161,32 @@ async fn cognito_reads_both_shapes_of_mfa_settings() {
 }
 
 #[tokio::test]
+async fn cognito_knows_how_to_address_a_user() {
+    let verified = ("email_verified", "true");
+    let email = ("email", "ada@example.com");
+    type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+    let rows: [Row<'_>; 6] = [
+        (&[], None, None),
+        (&[email], None, None),
+        (&[email, ("email_verified", "false")], None, None),
+        (&[email, verified], None, Some("ada@example.com")),
+        (
+            &[email, verified, ("name", "Ada"), ("preferred_username", "x")],
+            Some("Ada"),
+            Some("ada@example.com"),
+        ),
+        (&[("name", ""), ("preferred_username", "Countess")], Some("Countess"), None),
+    ];
+    for (attributes, name, address) in rows {
+        let answer = user(attributes, json!([]));
+        let stub = Stub::start(move |_, _| json(200, &answer)).await;
+        let profile = cognito(&stub, &[]).find(&id("ada")).await.unwrap().unwrap().profile;
+        assert_eq!(profile.display_name.as_deref(), name, "{attributes:?}");
+        assert_eq!(profile.email.as_deref(), address, "{attributes:?}");
+    }
+}
+
+#[tokio::test]
 async fn cognito_writes_the_attributes_then_the_preference() {
     let now = Timestamp::from_secs(1_800_000_000);
     let rows = [

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tests::api::{Answer, Call, login, token};
 use tests::auth_system::{AuthSystem, Proof};
+use tests::forge::with_claims;
 use tests::host::{ORIGIN, TestHost};
 use tests::stub::{Reaction, Received, Stub, json};
 
@@ -164,7 +165,7 @@ async fn sessions_end() {
     assert!(signed_in(&host, &id).await, "and this use is recorded");
     sql(&host, "UPDATE sessions SET last_seen = last_seen - 599000");
     assert!(signed_in(&host, &id).await);
-    sql(&host, "UPDATE sessions SET last_seen = last_seen - 601000");
+    sql(&host, "UPDATE sessions SET last_seen = last_seen - 661000");
     assert!(!signed_in(&host, &id).await);
     assert_eq!(host.sessions(), 0, "a session that rested too long is gone");
 
@@ -311,6 +312,7 @@ async fn only_allowed_origins_may_call() {
     assert_eq!(preflight("/auth/users", ORIGIN).send(&host).await.refusal(), (404, "not_found"));
     let bare = Call::new("OPTIONS", "/auth/session").send(&host).await;
     assert_eq!(bare.refusal(), (405, "method_not_allowed"));
+    assert_eq!(bare.headers["allow"], "GET");
     assert!(signed_in(&host, &id).await, "no foreign logout went through");
 }
 
@@ -483,6 +485,60 @@ async fn connect_token_requests_are_as_corbado_describes_them() {
     assert_eq!(against_published_description(&requests), "valid\n");
     let wrong = [json!({"type": "passkey-append", "data": {"identifier": "usr-ada"}})];
     assert!(against_published_description(&wrong).contains("displayName"), "the check can fail");
+}
+
+/// Where passkeys are kept under the e-mail address, every function knows the user by it; and by a verified one only.
+#[tokio::test(flavor = "multi_thread")]
+async fn passkeys_can_be_kept_under_the_email_address() {
+    let host = TestHost::start(&[("CONNECT_TOKEN_IDENTIFIER", "email")]).await;
+    let resolved = host.invoke("pre-login", r#"{"identifier":"ada"}"#).await;
+    assert_eq!(resolved.payload["body"], json!({"identifier": "ada@example.com"}));
+    let appended = host.invoke("post-append", r#"{"username":"ada@example.com"}"#).await;
+    assert_eq!(appended.payload, json!({"statusCode": 200, "body": {}}));
+    let ada = domain::UserIdentifier::new("usr-ada").unwrap();
+    assert!(host.store.mfa_record(&ada).await.unwrap().unwrap().enabled);
+    let by_email = with_claims(&token("signed-passkey-data"), |claims| {
+        claims["webauthnId"] = "ada@example.com".into();
+    });
+    let session = login(&by_email).send(&host).await.session();
+    let shown = Call::get("/auth/session").session(&session).send(&host).await;
+    assert_eq!(shown.body["user"]["id"], "usr-ada");
+
+    // An address that nobody verified may be somebody else's, one that two users have is nobody's.
+    for user in ["usr-barbara", "usr-twin-1"] {
+        let invoked = by_post_login(&host, user).await;
+        let session = invoked["sessionId"].as_str().unwrap();
+        let call = Call::post("/auth/corbadoConnectToken", &json!({"type": "passkey-append"}));
+        let answer = call.session(session).send(&host).await;
+        assert_eq!(answer.refusal(), (500, "internal_error"), "{user}");
+    }
+    let resolved = host.invoke("pre-login", r#"{"identifier":"twin1"}"#).await;
+    assert_eq!(resolved.payload["body"]["error"]["code"], "untyped");
+    for email in ["barbara@example.com", "twin@example.com"] {
+        let refused = host.invoke("post-login", json!({"userId": email}).to_string()).await;
+        assert_eq!(refused.status_and_code(), (401, "login_refused".into()), "{email}");
+    }
+}
+
+/// Every session that is presented ends with a login or logout, whatever else is presented beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_presented_session_ends() {
+    let host = TestHost::start(&[]).await;
+    let (first, second, third) = (ada(&host).await, ada(&host).await, ada(&host).await);
+    let out = Call::new("POST", "/auth/logout").session(&first).session(&second).bearer("a.b.c");
+    assert_eq!(out.send(&host).await.status, 204);
+    for gone in [&first, &second] {
+        assert!(!signed_in(&host, gone).await);
+    }
+    assert!(signed_in(&host, &third).await);
+    let fourth = ada(&host).await;
+    let body = json!({"signedPasskeyData": token("signed-passkey-data")});
+    let call = Call::post("/auth/completeLogin", &body).bearer(&third).session(&fourth);
+    let answer = call.send(&host).await;
+    for gone in [&third, &fourth] {
+        assert!(!signed_in(&host, gone).await);
+    }
+    assert!(signed_in(&host, answer.body["accessToken"].as_str().unwrap()).await);
 }
 
 /// Checks requests against the OpenAPI file in Corbado's own Node SDK.

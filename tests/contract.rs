@@ -94,6 +94,26 @@ async fn auth_api() {
 const INVOCATION: Invocation<'_> =
     Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
 
+/// A signed call is remembered for longer than its signature is good: at no instant does it count twice.
+#[tokio::test]
+async fn a_signed_call_counts_once_until_its_signature_is_void() {
+    let world = World::new().await;
+    let mut settings = world.settings();
+    let callers = CallerPolicy::from_settings(&mut settings);
+    let action = post_login::App::from_settings(&mut settings);
+    let (action, callers) = settings.finish(action.zip(callers)).unwrap();
+    let edge = Edge::new(action, callers);
+    let event = sample::read(&tests::events(), "post-login", "alb").unwrap().event.to_string();
+    let mut statuses = Vec::new();
+    for millis in [0, 299_999, 300_000, 300_500, 300_999, 301_000, 361_000] {
+        let now = UNIX_EPOCH + Duration::from_secs(MADE_AT) + Duration::from_millis(millis);
+        let answer = edge.respond(&event, INVOCATION, now).await.unwrap();
+        let answer: Value = serde_json::from_str(answer.get()).unwrap();
+        statuses.push(answer["statusCode"].as_u64().unwrap());
+    }
+    assert_eq!(statuses, [200, 409, 409, 409, 409, 401, 401]);
+}
+
 /// Each function is shown in all five envelopes.
 #[test]
 fn samples_cover_the_five_envelopes() {

@@ -168,7 +168,7 @@ pub async fn idle_sessions(store: &impl SessionStore) {
     assert!(domain::resume(store, key, idle, at(299)).await.unwrap().is_some());
     assert_eq!(seen(299).await, Some(at(299)));
     assert!(domain::resume(store, key, idle, at(598)).await.unwrap().is_some());
-    assert!(domain::resume(store, key, idle, at(898)).await.unwrap().is_none());
+    assert!(domain::resume(store, key, idle, at(958)).await.unwrap().is_none());
     assert_eq!(seen(598).await, None, "and is gone for good");
 }
 

@@ -2,21 +2,15 @@
 
 use std::time::Duration;
 
-use backend::{ConnectTokens, Directory, Https, ProviderTokens, Sessions, Trust, Verifier};
+use backend::{
+    ConnectTokens, Directory, Https, ProviderTokens, Sessions, Trust, Verifier, passkey_identifier,
+};
+use domain::PasskeyIdentifier;
 use settings::Settings;
 
 use crate::cookie::SessionCookie;
 use crate::limits::Limits;
 use crate::origin::Origins;
-
-/// Which of a user's identifiers Corbado keeps passkeys under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectTokenIdentifier {
-    /// The stable id.
-    Id,
-    /// The e-mail address.
-    Email,
-}
 
 /// The settings, and the systems they lead to.
 #[derive(Debug)]
@@ -29,7 +23,7 @@ pub struct Config {
     pub(crate) origins: Origins,
     pub(crate) cookie: SessionCookie,
     pub(crate) limits: Limits,
-    pub(crate) identifier: ConnectTokenIdentifier,
+    pub(crate) identifier: PasskeyIdentifier,
     pub(crate) lifetime: Duration,
     pub(crate) idle: Option<Duration>,
 }
@@ -43,11 +37,7 @@ impl Config {
         let idle = settings.number("SESSION_IDLE_SECONDS", 0, 0..=2_592_000);
         let cookie = SessionCookie::from_settings(settings, lifetime);
         let limits = Limits::from_settings(settings);
-        let identifier = settings.choice(
-            "CONNECT_TOKEN_IDENTIFIER",
-            &[("id", ConnectTokenIdentifier::Id), ("email", ConnectTokenIdentifier::Email)],
-            Some(ConnectTokenIdentifier::Id),
-        );
+        let identifier = passkey_identifier(settings);
         let https = https?;
         let users = Directory::from_settings(settings, Some(&https));
         let sessions = Sessions::from_settings(settings, &https);

@@ -7,8 +7,21 @@ use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::config::Config;
 
+/// How many presented sessions one request ends at most.
+const MAX_REVOKED: usize = 8;
+
+/// The values of all cookies of a name. Other cookies do not count, whatever bytes they have.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs =
+        headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn read_id(value: &[u8]) -> Option<SessionId> {
+    SessionId::parse(std::str::from_utf8(value).ok()?)
+}
+
 /// What a request presents to show who is signed in.
-#[derive(Debug)]
 pub(crate) enum Presented {
     /// Nothing.
     Nothing,
@@ -65,26 +78,27 @@ impl Presented {
     }
 
     fn by_cookie(headers: &HeaderMap, name: &str) -> Self {
-        let mut values = Vec::new();
-        for header in headers.get_all(COOKIE) {
-            let Ok(pairs) = header.to_str() else { return Self::Unusable };
-            let pairs = pairs.split(';').filter_map(|pair| pair.trim().split_once('='));
-            values.extend(pairs.filter(|(known, _)| *known == name).map(|(_, value)| value));
-        }
+        let values: Vec<_> = cookies(headers, name).collect();
         match values.as_slice() {
-            [] | [""] => Self::Nothing,
-            [value] => SessionId::parse(value).map_or(Self::Unusable, Self::Session),
+            [] | [b""] => Self::Nothing,
+            [value] => read_id(value).map_or(Self::Unusable, Self::Session),
             // A page of a neighbouring domain can plant a second one.
             _ => Self::Unusable,
         }
     }
 
-    /// The key of the session that is presented, if one is.
-    pub(crate) fn session_key(&self) -> Option<SessionKey> {
-        match self {
-            Self::Session(id) => Some(id.key()),
-            _ => None,
-        }
+    /// The keys of all sessions that a request presents in any way: a login or logout ends each of them, also those that
+    /// prove nothing because something else goes before them.
+    pub(crate) fn all_session_keys(headers: &HeaderMap, cookie_name: &str) -> Vec<SessionKey> {
+        let bearers = headers.get_all(AUTHORIZATION).iter().filter_map(|value| {
+            match Self::by_bearer(value.to_str().ok()?) {
+                Some(Self::Session(id)) => Some(id),
+                _ => None,
+            }
+        });
+        let cookies = cookies(headers, cookie_name).filter_map(read_id);
+        // Nobody has that many; each costs a call to the store.
+        bearers.chain(cookies).take(MAX_REVOKED).map(|id| id.key()).collect()
     }
 
     /// Finds who is signed in. The user is looked up each time: who was disabled meanwhile is not.
@@ -151,6 +165,8 @@ mod tests {
             (vec![("cookie", cookie(&format!("\"{id}\"")))], "unusable"),
             (vec![("cookie", cookie(&id.replace('B', "%42")))], "unusable"),
             (vec![("cookie", cookie(&format!("{}*", &id[1..])))], "unusable"),
+            (vec![("cookie", format!("name=Jos\u{e9}; session_id={id}"))], "session Bw"),
+            (vec![("cookie", format!("xsession_id={id}; session_id_x={id}"))], "nothing"),
             (vec![("cookie", format!("SESSION_ID={id}"))], "nothing"),
             (vec![("authorization", format!("Bearer {id}"))], "session Bw"),
             (vec![("authorization", format!("bearer {id}"))], "session Bw"),

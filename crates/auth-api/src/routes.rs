@@ -9,20 +9,19 @@ use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use domain::{
     ConnectTokenIssuer, ConnectTokenSubject, NoSession, NotVerified, PasskeyVerifier, ProvenUser, Rejection,
-    Session, SessionId, SessionStore, Timestamp, TokenUse, User, UserIdentifier, open_session,
-    verify_passkey,
+    Session, SessionId, SessionStore, Timestamp, TokenUse, User, open_session, verify_passkey,
 };
 use events::{ConnectTokenAnswer, ConnectTokenRequest, KindField, LoginAnswer, LoginRequest, SessionAnswer};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN,
+    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_TYPE, ORIGIN,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use lambda::http::{Logged, RequestContext};
 use lambda::{Code, Problem};
 
 use crate::answer::{Answer, Refusal, no_randomness};
-use crate::config::{Config, ConnectTokenIdentifier};
+use crate::config::Config;
 use crate::presented::Presented;
 
 type Configured = State<Arc<Config>>;
@@ -82,20 +81,17 @@ async fn connect_token(
     let user = presented.sign_in(config, TokenUse::ConnectToken, now).await?.user;
     let request = ConnectTokenRequest::parse(body, field)?;
     config.limits.connect_token(&config.sessions, &user.id, now).await?;
-    let subject = subject(config.identifier, &user)?;
+    let subject = subject(config, &user).await?;
     let token = config.connect_tokens.issue(request.kind, &subject).await?;
     let answer = ConnectTokenAnswer { connect_token: token.expose() };
     Ok(Answer::json("connect_token_issued", &answer)?.about(user.id.as_str()))
 }
 
-fn subject(identifier: ConnectTokenIdentifier, user: &User) -> Result<ConnectTokenSubject, Refusal> {
-    let identifier = match identifier {
-        ConnectTokenIdentifier::Id => user.id.clone(),
-        ConnectTokenIdentifier::Email => {
-            let email = user.profile.email.as_deref().and_then(|email| UserIdentifier::new(email).ok());
-            email.ok_or_else(|| Problem::new(Code::InternalError, "user: no e-mail address"))?
-        }
-    };
+async fn subject(config: &Config, user: &User) -> Result<ConnectTokenSubject, Refusal> {
+    let identifier = config.identifier.of(user, &config.users).await?;
+    let identifier = identifier.ok_or_else(|| {
+        Problem::new(Code::InternalError, "user: no verified e-mail address that leads back to the user")
+    })?;
     let display_name = user.profile.shown_name().unwrap_or(user.id.as_str()).to_owned();
     Ok(ConnectTokenSubject { identifier, display_name })
 }
@@ -127,8 +123,8 @@ async fn newer_login(
     render(outcome.map_err(Refusal::with_success_false), &context)
 }
 
-/// Turns a passkey's token into a new session, and ends the one that was presented beside it: whoever knew that id
-/// before the login knows nothing after it.
+/// Turns a passkey's token into a new session. Those that were presented beside it end before it begins: whoever knew
+/// their ids knows nothing after the login.
 async fn login(
     config: &Config,
     context: &RequestContext,
@@ -140,6 +136,9 @@ async fn login(
     let now = Timestamp::from(context.now);
     config.limits.login(&config.sessions, &context.addresses, now).await?;
     let proven = prove(config, request, now).await?;
+    for old in Presented::all_session_keys(headers, config.cookie.name()) {
+        config.sessions.revoke(old).await?;
+    }
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| no_randomness())?;
     let opened = open_session(&config.users, &config.sessions, proven, config.lifetime, random, now).await;
@@ -147,9 +146,6 @@ async fn login(
         NoSession::Unavailable(cause) => Refusal::from(cause),
         refused => Problem::new(Code::LoginRefused, refused).into(),
     })?;
-    if let Some(old) = Presented::read(headers, config.cookie.name()).session_key() {
-        config.sessions.revoke(old).await?;
-    }
     Ok(opened)
 }
 
@@ -178,7 +174,7 @@ async fn session(config: Configured, context: Context, headers: HeaderMap) -> Re
     render(outcome, &context)
 }
 
-/// Ends the session that is presented, and takes the cookie back in any case.
+/// Ends every session that is presented, and takes the cookie back in any case.
 async fn logout(config: Configured, context: Context, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let outcome = async {
         // A page may send a logout without a body; a form of a foreign page has another type.
@@ -186,10 +182,10 @@ async fn logout(config: Configured, context: Context, headers: HeaderMap, body: 
             require_json(&headers)?;
         }
         let clear = config.cookie.clear();
-        if let Some(key) = Presented::read(&headers, config.cookie.name()).session_key()
-            && let Err(cause) = config.sessions.revoke(key).await
-        {
-            return Err(Refusal::from(cause).cookie(clear));
+        for key in Presented::all_session_keys(&headers, config.cookie.name()) {
+            if let Err(cause) = config.sessions.revoke(key).await {
+                return Err(Refusal::from(cause).cookie(clear));
+            }
         }
         Ok(Answer::empty("logged_out").cookie(clear))
     };
@@ -208,7 +204,9 @@ fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
 /// Answers the preflight of an allowed origin; see [`crate::origin`] for the rest of the answer.
 async fn preflight(method: &'static str, context: Context, headers: HeaderMap) -> Response<Body> {
     if !headers.contains_key(ORIGIN) || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        return render(Err(not_allowed()), &context);
+        let mut response = render(Err(not_allowed()), &context);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
+        return response;
     }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

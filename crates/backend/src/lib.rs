@@ -4,15 +4,18 @@
 //!
 //! # Layout
 //! - [`directory`]: [`Directory`], chosen by `AUTH_SYSTEM`.
+//! - [`identifier`]: which identifier Corbado keeps passkeys under.
 //! - [`sessions`]: [`Sessions`], session store, replay guard and rate limiter, chosen by `SESSION_STORE`.
 //! - [`provider`]: [`ProviderTokens`], tokens of the authentication system itself.
 
 pub mod directory;
+pub mod identifier;
 pub mod provider;
 pub mod sessions;
 
 pub use corbado::{ConnectTokens, Verifier};
 pub use directory::Directory;
+pub use identifier::passkey_identifier;
 pub use outbound::{Https, Trust};
 pub use provider::ProviderTokens;
 pub use sessions::Sessions;

@@ -212,7 +212,10 @@ fn attribute<'a>(attributes: &'a [AttributeType], name: &str) -> Option<&'a str>
 /// The display name is `name`, or `preferred_username` where there is none.
 fn profile(attributes: &[AttributeType]) -> Profile {
     let filled = |name| attribute(attributes, name).filter(|it| !it.is_empty()).map(ToOwned::to_owned);
-    Profile { display_name: filled("name").or_else(|| filled("preferred_username")), email: filled("email") }
+    Profile {
+        display_name: filled("name").or_else(|| filled("preferred_username")),
+        email: filled("email").filter(|_| attribute(attributes, "email_verified") == Some("true")),
+    }
 }
 
 fn canonical(username: &str) -> Result<UserIdentifier, Unavailable> {

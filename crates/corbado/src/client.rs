@@ -24,7 +24,7 @@ pub struct BackendApi {
 /// Why a call brought no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {
-    /// Corbado refused the request's content: a definite 400 or 422 with Corbado's error body.
+    /// Corbado refused the request's content: a 400 or 422 with Corbado's `validation_error`.
     Refused,
     /// Anything else, our own credential being refused included.
     Unavailable(Unavailable),
@@ -77,7 +77,8 @@ fn refusal(answer: &Answer) -> CallError {
     }
     let code = crate::read_object::<Body>(&answer.body).map(|body| body.error.r#type);
     let reason = match (answer.status, &code) {
-        (400 | 422, Some(_)) => return CallError::Refused,
+        // Any other type speaks of our project, our address or our request, and not of what the user sent.
+        (400 | 422, Some(kind)) if kind == "validation_error" => return CallError::Refused,
         (401 | 403, _) => Reason::Credential,
         (429, _) => Reason::Throttled,
         (400..=499, _) => Reason::Refused,
@@ -195,6 +196,11 @@ mod tests {
         let rows = [
             (400, corbado.as_slice(), "refused"),
             (422, corbado, "refused"),
+            (
+                400,
+                br#"{"error":{"type":"project_id_mismatch"}}"#,
+                "corbado: refused, status 400, project_id_mismatch",
+            ),
             (400, html, "corbado: refused, status 400"),
             (401, corbado, "corbado: credential, status 401, validation_error"),
             (403, html, "corbado: credential, status 403"),

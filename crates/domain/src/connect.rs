@@ -2,7 +2,37 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Unavailable, UserIdentifier};
+use crate::{Unavailable, User, UserDirectory, UserIdentifier};
+
+/// Which of a user's identifiers Corbado keeps passkeys under. The same for pre-login's answer, for connect tokens and for
+/// `webauthnId`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasskeyIdentifier {
+    /// The stable id.
+    Id,
+    /// The verified e-mail address.
+    Email,
+}
+
+impl PasskeyIdentifier {
+    /// Finds the identifier of `user`. `None` if there is no verified e-mail address, or if it does not lead back to this very
+    /// user: whoever logs in under it later would be somebody else.
+    pub async fn of(
+        self,
+        user: &User,
+        users: &impl UserDirectory,
+    ) -> Result<Option<UserIdentifier>, Unavailable> {
+        if self == Self::Id {
+            return Ok(Some(user.id.clone()));
+        }
+        let Some(email) = user.profile.email.as_deref().and_then(|email| UserIdentifier::new(email).ok())
+        else {
+            return Ok(None);
+        };
+        let found = users.find(&email).await?;
+        Ok(found.is_some_and(|found| found.id == user.id).then_some(email))
+    }
+}
 
 /// What a connect token allows, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

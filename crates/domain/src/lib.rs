@@ -25,7 +25,9 @@ pub mod time;
 pub mod unavailable;
 pub mod user;
 
-pub use connect::{ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject};
+pub use connect::{
+    ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject, PasskeyIdentifier,
+};
 pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
 pub use mfa::{MfaPolicy, MfaState, MfaUpdate};
 pub use passkey::{

@@ -12,6 +12,9 @@ use crate::{Claim, ReplayGuard, ReplayKey, Timestamp, Unavailable, UserIdentifie
 
 /// How far the clocks of Corbado and this machine may lie apart.
 const SKEW: Duration = Duration::from_secs(60);
+/// The longest time that a token may have left. Real ones have five minutes; a used token is remembered until its end, which
+/// anybody could otherwise set to the end of time.
+const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A `signedPasskeyData` token as it arrived: single use, so it is a secret until it was consumed.
 #[derive(Debug, Clone)]
@@ -60,6 +63,9 @@ pub enum Rejection {
     /// Past its expiry.
     #[error("expired")]
     Expired,
+    /// Good for longer than any real token.
+    #[error("lifetime too long")]
+    LongLived,
     /// Before its time.
     #[error("not yet valid")]
     NotYetValid,
@@ -138,6 +144,9 @@ impl PasskeyClaims {
         }
         if self.expires.plus(SKEW) <= now {
             return Err(Rejection::Expired);
+        }
+        if self.expires > now.plus(MAX_LIFETIME) {
+            return Err(Rejection::LongLived);
         }
         if self.not_before.is_some_and(|not_before| not_before > now.plus(SKEW)) {
             return Err(Rejection::NotYetValid);
@@ -225,6 +234,9 @@ mod tests {
         assert_eq!(check(|c| c.issuer = String::new()), Err(Rejection::Project));
         assert_eq!(check(|c| c.expires = seconds(999_941)), Ok("ada".into()));
         assert_eq!(check(|c| c.expires = seconds(999_940)), Err(Rejection::Expired));
+        assert_eq!(check(|c| c.expires = seconds(1_003_600)), Ok("ada".into()));
+        assert_eq!(check(|c| c.expires = seconds(1_003_601)), Err(Rejection::LongLived));
+        assert_eq!(check(|c| c.expires = seconds(u64::MAX)), Err(Rejection::LongLived));
         assert_eq!(check(|c| c.not_before = Some(seconds(1_000_060))), Ok("ada".into()));
         assert_eq!(check(|c| c.not_before = Some(seconds(1_000_061))), Err(Rejection::NotYetValid));
         assert_eq!(check(|c| c.webauthn_id = String::new()), Err(Rejection::NoUser));

@@ -92,9 +92,11 @@ impl Session {
         Self { user, created: now, expires: now.plus(lifetime), last_seen: now }
     }
 
-    /// Tells whether the session has ended at `now`: its time is up, or it was not used for `idle`.
+    /// Tells whether the session has ended at `now`: its time is up, or it was not used for `idle`. Uses within a minute
+    /// after the recorded one are not recorded, so rest counts from a minute after it.
     fn has_ended(&self, idle: Option<Duration>, now: Timestamp) -> bool {
-        self.expires <= now || idle.is_some_and(|idle| self.last_seen.plus(idle) <= now)
+        let rested = |idle| self.last_seen.plus(TOUCH_INTERVAL).plus(idle) <= now;
+        self.expires <= now || idle.is_some_and(rested)
     }
 }
 
@@ -289,8 +291,8 @@ mod tests {
             (None, 0, false),
             (None, 99, false),
             (None, 100, true),
-            (idle, 29, false),
-            (idle, 30, true),
+            (idle, 89, false),
+            (idle, 90, true),
             (Some(Duration::from_secs(500)), 100, true),
         ];
         for (idle, seconds, expected) in rows {

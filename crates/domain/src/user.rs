@@ -22,7 +22,7 @@ pub struct User {
 pub struct Profile {
     /// The name to show.
     pub display_name: Option<String>,
-    /// The e-mail address.
+    /// The e-mail address, if it is verified: one that is not may be somebody else's.
     pub email: Option<String>,
 }
 
@@ -121,7 +121,7 @@ impl Candidate {
 
 /// The users of the authentication system.
 pub trait UserDirectory {
-    /// Finds a user by the stable id.
+    /// Finds a user by the stable id, or by a verified e-mail address that one user has.
     fn find(&self, id: &UserIdentifier) -> impl Future<Output = Result<Option<User>, Unavailable>> + Send;
 
     /// Finds whom a typed user name or e-mail address means.

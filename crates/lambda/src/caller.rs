@@ -8,6 +8,10 @@ use webhooks::{BadSignature, SignatureHeaders, SigningSecret};
 
 use crate::envelope::{Headers, HttpRequest};
 
+/// How much longer than a signature can be accepted its call is remembered: the tolerance counts whole seconds, and clocks
+/// differ.
+const MARGIN: Duration = Duration::from_secs(60);
+
 /// A caller who is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
@@ -17,7 +21,8 @@ pub enum Caller {
     Signed {
         /// The `webhook-id`: a fresh one for each call that is meant.
         id: String,
-        /// When the signature stops being accepted.
+        /// Until when the call must be remembered: no instance accepts the signature any more by then, whose clock may be
+        /// behind.
         valid_until: SystemTime,
     },
     /// Called over HTTP with AWS credentials, which the function URL checked.
@@ -88,7 +93,7 @@ impl CallerPolicy {
         };
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let signed_at = webhooks::verify(secrets, headers, &request.body, seconds, tolerance)?;
-        let valid_until = UNIX_EPOCH + Duration::from_secs(signed_at) + tolerance;
+        let valid_until = UNIX_EPOCH + Duration::from_secs(signed_at) + tolerance + MARGIN;
         Ok(Caller::Signed { id: headers.id.to_owned(), valid_until })
     }
 }

@@ -4,7 +4,7 @@
 //! request in it and is refused. The shapes are recognised by the same code as for actions, and not by `lambda_http`, where a
 //! header or a base64 body that cannot be read ends the invocation instead of being answered.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
@@ -157,17 +157,26 @@ fn plain_request(request: HttpRequest, context: RequestContext) -> Result<Reques
     Ok(plain)
 }
 
-/// The chain of addresses; what is no address is left out.
+/// The chain of addresses. An entry that is no address breaks it: nothing that stands farther away is kept, since somebody
+/// whom nobody trusts wrote it.
 fn addresses(request: &HttpRequest) -> Arc<[IpAddr]> {
     let forwarded = request.headers.all("x-forwarded-for");
-    let mut chain: Vec<IpAddr> =
-        forwarded.iter().flat_map(|value| value.split(',')).filter_map(|it| it.trim().parse().ok()).collect();
-    if let Some(source) = request.source.as_deref().and_then(|source| source.parse().ok())
+    let hops: Vec<&str> = forwarded.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut chain: Vec<IpAddr> = hops.into_iter().rev().map_while(read_address).collect();
+    chain.reverse();
+    if let Some(source) = request.source.as_deref().and_then(read_address)
         && chain.last() != Some(&source)
     {
         chain.push(source);
     }
     chain.into()
+}
+
+/// Reads an address, with or without a port: load balancers can be told to add it.
+fn read_address(hop: &str) -> Option<IpAddr> {
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || hop.parse().ok().map(|address: SocketAddr| address.ip());
+    hop.parse().ok().or_else(with_port).or_else(bracketed)
 }
 
 /// An answer for what the routes never saw.

@@ -59,8 +59,24 @@ async fn passes_requests_on_and_answers_back() {
         json!({"method": "GET", "path": "/a", "addresses": ["198.51.100.1", "203.0.113.7"], "cookies": 0});
     assert_eq!(body(&answer), expected);
 
-    let spoofed = respond(&v2("/a", json!({"x-forwarded-for": "junk, 198.51.100.1"}))).await;
-    assert_eq!(body(&spoofed)["addresses"], json!(["198.51.100.1", "203.0.113.7"]));
+    let rows = [
+        ("junk, 198.51.100.1", vec!["198.51.100.1", "203.0.113.7"]),
+        ("6.6.6.6, junk", vec!["203.0.113.7"]),
+        ("6.6.6.6, junk, 198.51.100.1", vec!["198.51.100.1", "203.0.113.7"]),
+        ("6.6.6.6, 203.0.113.7:4711", vec!["6.6.6.6", "203.0.113.7"]),
+        ("[2001:db8::1]:443, [2001:db8::2]", vec!["2001:db8::1", "2001:db8::2", "203.0.113.7"]),
+    ];
+    for (forwarded, expected) in rows {
+        let answer = respond(&v2("/a", json!({"x-forwarded-for": forwarded}))).await;
+        assert_eq!(body(&answer)["addresses"], json!(expected), "{forwarded}");
+    }
+    let by_alb = json!({
+        "httpMethod": "GET",
+        "path": "/a",
+        "requestContext": {"elb": {}},
+        "headers": {"x-forwarded-for": "6.6.6.6, 198.51.100.1:4711"},
+    });
+    assert_eq!(body(&respond(&by_alb).await)["addresses"], json!(["6.6.6.6", "198.51.100.1"]));
 }
 
 #[tokio::test(start_paused = true)]

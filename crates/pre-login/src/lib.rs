@@ -1,7 +1,7 @@
 //! Translates what a user typed into the authentication system's user id.
 
-use backend::Directory;
-use domain::{Resolution, Unavailable, UserDirectory};
+use backend::{Directory, passkey_identifier};
+use domain::{PasskeyIdentifier, Resolution, Unavailable, UserDirectory, UserIdentifier};
 use events::{PreLogin, Resolved};
 use lambda::{Action, Call, Code, Problem, Reply};
 use settings::Settings;
@@ -10,19 +10,33 @@ use settings::Settings;
 #[derive(Debug)]
 pub struct App<U = Directory> {
     users: U,
+    identifier: PasskeyIdentifier,
 }
 
 impl App {
-    /// Reads the directory's settings.
+    /// Reads `CONNECT_TOKEN_IDENTIFIER` and the directory's settings.
     pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
-        Some(Self { users: Directory::from_settings(settings, None)? })
+        let users = Directory::from_settings(settings, None);
+        let identifier = passkey_identifier(settings);
+        Some(Self { users: users?, identifier: identifier? })
     }
 }
 
 impl<U: UserDirectory> App<U> {
     /// Finds whom the typed identifier means, and whether they can sign in with a passkey.
     pub async fn handle(&self, event: &PreLogin) -> Result<Resolution, Unavailable> {
-        Ok(self.users.find_by_identifier(&event.identifier).await?.resolve())
+        let resolution = self.users.find_by_identifier(&event.identifier).await?.resolve();
+        match (resolution, self.identifier) {
+            (Resolution::Found(id), PasskeyIdentifier::Email) => self.by_email(&id).await,
+            (resolution, _) => Ok(resolution),
+        }
+    }
+
+    /// The answer where passkeys are kept under the e-mail address.
+    async fn by_email(&self, id: &UserIdentifier) -> Result<Resolution, Unavailable> {
+        let Some(user) = self.users.find(id).await? else { return Ok(Resolution::Untyped) };
+        let email = self.identifier.of(&user, &self.users).await?;
+        Ok(email.map_or(Resolution::Untyped, Resolution::Found))
     }
 }
 

@@ -168,6 +168,7 @@ async fn watch(port: u16, cargo_lambda: &Path) -> Result<(), Failure> {
         command.envs(sandbox::host::corbado_settings(host.address().port()));
     }
     let mut process = command
+        .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("{}: {error}; `make watch` installs it", cargo_lambda.display()))?;
     tokio::select! {

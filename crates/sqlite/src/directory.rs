@@ -5,7 +5,7 @@ use domain::{
     UserDirectory, UserIdentifier,
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::Store;
 
@@ -37,26 +37,20 @@ impl UserDirectory for Store {
     async fn find(&self, id: &UserIdentifier) -> Result<Option<User>, Unavailable> {
         let id = id.clone();
         self.read(move |store| {
-            let mut select = store.prepare_cached(
-                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email FROM users WHERE id = ?1",
+            let mut by_id = store.prepare_cached(
+                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email, email_verified
+                 FROM users WHERE id = ?1",
             )?;
-            let user = select.query_row([id.as_str()], |row| {
-                let enabled = row.get("mfa_enabled")?;
-                let preferred: Option<String> = row.get("preferred_mfa")?;
-                let prefers_passkey = preferred.as_deref() == Some("passkey");
-                Ok(User {
-                    id: row.get::<_, Id>("id")?.0,
-                    status: row.get::<_, Status>("status")?.0,
-                    mfa: MfaState {
-                        enabled,
-                        prefers_passkey,
-                        other_factor: enabled && !prefers_passkey,
-                        unfinished: false,
-                    },
-                    profile: Profile { display_name: row.get("display_name")?, email: row.get("email")? },
-                })
-            });
-            user.optional()
+            if let Some(user) = by_id.query_row([id.as_str()], read_user).optional()? {
+                return Ok(Some(user));
+            }
+            let mut by_email = store.prepare_cached(
+                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email, email_verified
+                 FROM users WHERE email_folded = ?1 AND email_verified LIMIT 2",
+            )?;
+            let found = by_email.query_map([fold(id.as_str())], read_user)?;
+            let mut found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(found.pop().filter(|_| found.is_empty()))
         })
         .await
     }
@@ -103,6 +97,27 @@ impl UserDirectory for Store {
         })
         .await
     }
+}
+
+fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    let enabled = row.get("mfa_enabled")?;
+    let preferred: Option<String> = row.get("preferred_mfa")?;
+    let prefers_passkey = preferred.as_deref() == Some("passkey");
+    let email_verified: bool = row.get("email_verified")?;
+    Ok(User {
+        id: row.get::<_, Id>("id")?.0,
+        status: row.get::<_, Status>("status")?.0,
+        mfa: MfaState {
+            enabled,
+            prefers_passkey,
+            other_factor: enabled && !prefers_passkey,
+            unfinished: false,
+        },
+        profile: Profile {
+            display_name: row.get("display_name")?,
+            email: row.get::<_, Option<String>>("email")?.filter(|_| email_verified),
+        },
+    })
 }
 
 /// Makes two spellings equal that differ in case only.
