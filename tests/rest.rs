@@ -509,7 +509,7 @@ fn problems_name_settings_and_show_no_values() {
         (&[BEARER], "AUTH_SYSTEM_URL: required"),
         (
             &[BEARER, ("AUTH_SYSTEM_URL", "https://ada:planted@auth.example")],
-            "AUTH_SYSTEM_URL: an http or https URL without query, fragment or credentials",
+            "AUTH_SYSTEM_URL: an https URL (http for loopback only) without query, fragment or credentials",
         ),
         (
             &[],

@@ -50,10 +50,10 @@ impl Tokens {
             return None;
         };
         let issuer = format!("https://cognito-idp.{region}.amazonaws.com/{pool}");
-        let url = settings.optional("COGNITO_JWKS_URL").unwrap_or(format!("{issuer}/.well-known/jwks.json"));
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            settings.problem("COGNITO_JWKS_URL", "an http or https URL");
-        }
+        let url = match settings.optional("COGNITO_JWKS_URL") {
+            Some(_) => settings.url("COGNITO_JWKS_URL"),
+            None => Some(format!("{issuer}/.well-known/jwks.json")),
+        };
 
         // Only the first call installs the provider; later ones find the same.
         let _ = RING.install_default();
@@ -64,7 +64,7 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_aud = false;
         let clients = clients?.split_ascii_whitespace().map(ToOwned::to_owned).collect();
-        Some(Self { jwks: Jwks::new(https, url), clients, validation })
+        Some(Self { jwks: Jwks::new(https, url?), clients, validation })
     }
 
     fn accept(&self, claims: Claims, token_use: TokenUse, now: Timestamp) -> Option<ProviderSession> {

@@ -92,14 +92,11 @@ fn refusal(answer: &Answer) -> CallError {
 /// Reads the base URL: `/v2` at its end is added where it is missing, and a second one removed.
 fn base_url(settings: &mut Settings<'_>) -> Option<String> {
     const NAME: &str = "CORBADO_BACKEND_API_URL";
-    let url = settings.optional(NAME).unwrap_or_else(|| DEFAULT_URL.to_owned());
-    let url = url.trim();
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if !host.is_some_and(|host| !host.is_empty() && !host.contains(['?', '#', '@', ' '])) {
-        settings.problem(NAME, "an http or https URL without query or credentials");
-        return None;
-    }
-    let mut root = url.trim_end_matches('/');
+    let url = match settings.optional(NAME) {
+        Some(_) => settings.url(NAME)?,
+        None => DEFAULT_URL.to_owned(),
+    };
+    let mut root = url.as_str();
     while let Some(shorter) = root.strip_suffix("/v2") {
         root = shorter.trim_end_matches('/');
     }

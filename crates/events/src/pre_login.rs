@@ -31,7 +31,7 @@ impl PreLogin {
 }
 
 /// `{"identifier": "<canonical id>"}` or `{"identifier": "", "error": {…}}`, as Corbado documents them.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Resolved {
     identifier: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct Resolved {
 }
 
 /// `return` tells whether the error is shown to the user or is a plain fallback to the classic login.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Refused {
     r#return: bool,
     code: &'static str,

@@ -66,12 +66,18 @@ pub fn user_ref(user_id: &str) -> String {
 }
 
 /// An answer with status 200.
-#[derive(Debug)]
 pub struct Reply {
     body: String,
     outcome: &'static str,
     code: Option<&'static str>,
     cause: Option<String>,
+}
+
+// The body may hold a session id.
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("outcome", &self.outcome).finish_non_exhaustive()
+    }
 }
 
 impl Reply {

@@ -122,19 +122,8 @@ fn jittered(pause: Duration) -> Duration {
 /// Reads the base URL; slashes at its end go.
 fn base_url(settings: &mut Settings<'_>) -> Option<String> {
     const NAME: &str = "AUTH_SYSTEM_URL";
-    let url = settings.required(NAME)?;
-    let url = url.trim().trim_end_matches('/');
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let plain = |rest: &str| {
-        !rest.starts_with(['/', ':'])
-            && rest.bytes().all(|byte| byte.is_ascii_graphic())
-            && !rest.contains(['?', '#', '@', '\\'])
-    };
-    if !rest.is_some_and(plain) {
-        settings.problem(NAME, "an http or https URL without query, fragment or credentials");
-        return None;
-    }
-    Some(url.to_owned())
+    settings.required(NAME)?;
+    settings.url(NAME)
 }
 
 #[cfg(test)]

@@ -69,6 +69,21 @@ impl<'a> Settings<'a> {
         value
     }
 
+    /// Reads the URL of another system, without slashes at its end: https, or http on this machine's loopback, since whoever is
+    /// on the way could read the credential and forge the answers. No query, fragment or credentials in it.
+    pub fn url(&mut self, name: &'static str) -> Option<String> {
+        let url = self.optional(name)?;
+        let url = url.trim().trim_end_matches('/');
+        if !is_safe_url(url) {
+            self.problem(
+                name,
+                "an https URL (http for loopback only) without query, fragment or credentials",
+            );
+            return None;
+        }
+        Some(url.to_owned())
+    }
+
     /// Reads a secret that may be absent.
     pub fn secret(&self, name: &str) -> Option<SecretString> {
         self.optional(name).map(SecretString::from)
@@ -132,6 +147,21 @@ impl<'a> Settings<'a> {
     }
 }
 
+fn is_safe_url(url: &str) -> bool {
+    let (rest, plain) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return false,
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    };
+    let clean = rest.bytes().all(|byte| byte.is_ascii_graphic()) && !rest.contains(['?', '#', '@', '\\']);
+    clean && !host.is_empty() && (!plain || matches!(host, "localhost" | "127.0.0.1" | "[::1]"))
+}
+
 impl fmt::Debug for Settings<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("problems", &self.problems).finish_non_exhaustive()
@@ -163,6 +193,45 @@ mod tests {
             problems,
             "TTL: a whole number from 1 to 60; KIND: one of a, b; POOL: required; EMPTY: required"
         );
+    }
+
+    #[test]
+    fn reads_urls_that_nobody_on_the_way_can_read() {
+        let good = [
+            "https://api.example",
+            "https://api.example:8443/v2/",
+            " http://localhost:9000/a ",
+            "http://127.0.0.1:9000",
+            "http://[::1]:9000",
+            "http://[::1]",
+        ];
+        for url in good {
+            assert!(is_safe_url(url.trim()), "{url}");
+        }
+        let bad = [
+            "http://api.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost@evil.example",
+            "https://user:planted@api.example",
+            "https://",
+            "https://:443",
+            "https:///v2",
+            "https://a?b",
+            "https://a#b",
+            "https://a b",
+            "ftp://localhost",
+            "api.example",
+            "",
+        ];
+        for url in bad {
+            assert!(!is_safe_url(url), "{url}");
+        }
+        let mut settings = settings(&[("URL", "https://api.example//"), ("BAD", "http://planted.example")]);
+        assert_eq!(settings.url("URL"), Some("https://api.example".to_owned()));
+        assert_eq!(settings.url("ABSENT"), None);
+        assert_eq!(settings.url("BAD"), None);
+        let problems = settings.finish(Some(())).unwrap_err().to_string();
+        assert!(problems.starts_with("BAD: an https URL") && !problems.contains("planted"), "{problems}");
     }
 
     #[test]
