@@ -48,7 +48,7 @@ deployable: ## Compile the functions with the features of what is deployed, quic
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
 
 build: tools ## Build what is deployed, for Lambda, below target/lambda.
-	$(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS)
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS)
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 
