@@ -49,6 +49,7 @@ async fn sqlite_is_a_session_store_a_replay_guard_and_a_rate_limiter() {
     suites::session_store(Arc::new(store(&directory))).await;
     suites::idle_sessions(&store(&directory)).await;
     suites::replay_guard(Arc::new(store(&directory))).await;
+    suites::verdict_log(Arc::new(store(&directory))).await;
     suites::rate_limiter(Arc::new(store(&directory))).await;
 }
 

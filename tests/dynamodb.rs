@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
-    Claim, Rate, RateKey, RateLimiter, Reason, ReplayGuard, ReplayKey, Session, SessionId, SessionStore,
-    Timestamp, UserIdentifier,
+    Begun, Claim, FlowKey, FlowNonce, Rate, RateKey, RateLimiter, Reason, ReplayGuard, ReplayKey, Session,
+    SessionId, SessionStore, SignedPasskeyData, Timestamp, UserIdentifier, Verdict, VerdictLog,
 };
 use dynamodb::Table;
 use outbound::{Https, Trust};
@@ -41,6 +41,14 @@ fn webhook(name: &str) -> ReplayKey {
     ReplayKey::webhook("post-login", name)
 }
 
+fn token() -> ReplayKey {
+    ReplayKey::token(&SignedPasskeyData::new("planted-token"))
+}
+
+fn flow(nonce: u8) -> FlowKey {
+    FlowKey::new(&id("ada"), &FlowNonce::from_random([nonce; 32]))
+}
+
 fn table(pairs: &Pairs, more: &[(&str, &str)]) -> Table {
     let mut pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
     pairs.extend(more);
@@ -63,6 +71,7 @@ async fn all_ports(pairs: &Pairs) {
     suites::session_store(Arc::clone(&table)).await;
     suites::idle_sessions(&*table).await;
     suites::replay_guard(Arc::clone(&table)).await;
+    suites::verdict_log(Arc::clone(&table)).await;
     suites::rate_limiter(Arc::clone(&table)).await;
 
     for now in [0, 1, 60] {
@@ -181,6 +190,10 @@ async fn a_lost_answer_is_no_replay_and_no_failed_login() {
 
     assert_eq!(table.claim(webhook("msg_1"), at(300), at(0)).await, Ok(Claim::First));
     assert_eq!(table.claim(webhook("msg_1"), at(300), at(0)).await, Ok(Claim::Replayed));
+    assert_eq!(table.begin(token(), flow(1), at(300), at(0)).await, Ok(Begun::First));
+    assert_eq!(table.conclude(token(), flow(1), Verdict::Accepted).await, Ok(()));
+    assert_eq!(table.begin(token(), flow(1), at(300), at(0)).await, Ok(Begun::Judged(Verdict::Accepted)));
+    assert_eq!(table.begin(token(), flow(2), at(300), at(0)).await, Ok(Begun::Foreign));
     let key = session_id(1).key();
     assert_eq!(table.create(key, &session("ada")).await, Ok(()));
     assert_eq!(table.create(key, &session("mallory")).await.unwrap_err().reason, Reason::Refused);
@@ -206,9 +219,9 @@ async fn a_lost_answer_is_no_replay_and_no_failed_login() {
             body["Item"]["owner"]["S"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(marks.len(), 8);
+    assert_eq!(marks.len(), 14);
     assert!(marks.chunks(2).all(|attempts| attempts[0] == attempts[1]), "both attempts of a call share it");
-    assert_eq!(marks.iter().collect::<HashSet<_>>().len(), 4, "no two calls do");
+    assert_eq!(marks.iter().collect::<HashSet<_>>().len(), 7, "no two calls do");
 }
 
 // ---- against exact answers ----
@@ -287,6 +300,8 @@ async fn every_operation_tells_of_a_failure() {
         table.revoke(key).await.unwrap_err(),
         table.revoke_all(&id("planted")).await.unwrap_err(),
         table.claim(webhook("planted"), at(9), at(0)).await.unwrap_err(),
+        table.begin(token(), flow(1), at(9), at(0)).await.unwrap_err(),
+        table.conclude(token(), flow(1), Verdict::Accepted).await.unwrap_err(),
         table.hit(RateKey::new("login", "planted"), 3, at(0)).await.unwrap_err(),
     ];
     for cause in causes {
@@ -316,7 +331,9 @@ async fn a_condition_that_is_not_met_is_an_answer() {
         let cause = table.create(key, &session("ada")).await.unwrap_err();
         assert_eq!(cause.reason, Reason::Refused);
         assert_eq!(cause.to_string(), format!("dynamodb: refused, {code}"));
-        assert_eq!(stub.received().len(), 4, "none is repeated");
+        let cause = table.conclude(token(), flow(1), Verdict::Accepted).await.unwrap_err();
+        assert_eq!(cause.to_string(), format!("dynamodb: refused, {code}"));
+        assert_eq!(stub.received().len(), 5, "none is repeated");
     }
 }
 

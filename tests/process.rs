@@ -352,7 +352,7 @@ async fn a_panic_costs_one_invocation() {
 
     let crashed = host.invoke("panicking", r#"{"do":"panic"}"#).await;
     assert_eq!(crashed.function_error.as_deref(), Some("Unhandled"));
-    assert_eq!(crashed.payload, json!({"errorType": "InternalError", "errorMessage": "internal_error"}));
+    assert_eq!(crashed.payload, json!({"errorType": "internal_error", "errorMessage": "internal_error"}));
 
     let body = r#"{"do":"panic"}"#;
     let answer = post(&host, "panicking", &signed("msg_panic", tests::now(), body), body).await;

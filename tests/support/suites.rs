@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{
-    AccountStatus, Candidate, Claim, MfaPolicy, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session,
-    SessionId, SessionStore, Timestamp, TypedIdentifier, User, UserDirectory, UserIdentifier,
+    AccountStatus, Begun, Candidate, Claim, FlowKey, FlowNonce, MfaPolicy, Rate, RateKey, RateLimiter,
+    ReplayGuard, ReplayKey, Session, SessionId, SessionStore, SignedPasskeyData, Timestamp, TypedIdentifier,
+    User, UserDirectory, UserIdentifier, Verdict, VerdictLog,
 };
 
 /// Users that a directory must hold before [`directory`] runs; each is named by its id.
@@ -226,6 +227,72 @@ pub async fn replay_guard<G: ReplayGuard + Send + Sync + 'static>(guard: Arc<G>)
     let mut first = 0;
     for claim in claims {
         first += usize::from(claim.await.unwrap().unwrap() == Claim::First);
+    }
+    assert_eq!(first, 1, "of any number of calls at the same time, one is first");
+}
+
+/// What every [`VerdictLog`] that is a [`ReplayGuard`], too, does.
+pub async fn verdict_log<L: VerdictLog + ReplayGuard + Send + Sync + 'static>(log: Arc<L>) {
+    let start = Timestamp::from_secs(1_800_000_000);
+    let until = start.plus(Duration::from_secs(300));
+    let token = |name: &str| ReplayKey::token(&SignedPasskeyData::new(name));
+    let flow = |user: &str, nonce| FlowKey::new(&id(user), &FlowNonce::from_random([nonce; 32]));
+    let (own, other_flow, other_user) = (flow("ada", 1), flow("ada", 2), flow("bob", 1));
+    for (name, verdict) in
+        [("yes", Verdict::Accepted), ("no", Verdict::Refused), ("unknown", Verdict::Unknown)]
+    {
+        let key = token(name);
+        assert_eq!(log.begin(key, own, until, start).await, Ok(Begun::First), "{name}");
+        assert_eq!(log.begin(key, own, until, start).await, Ok(Begun::Open), "{name}");
+        for other in [other_flow, other_user] {
+            assert_eq!(log.begin(key, other, until, start).await, Ok(Begun::Foreign), "{name}");
+            assert!(log.conclude(key, other, verdict).await.is_err(), "{name}");
+        }
+        assert_eq!(log.begin(key, own, until, start).await, Ok(Begun::Open), "{name}");
+        for _ in 0..2 {
+            log.conclude(key, own, verdict).await.unwrap();
+        }
+        for another in [Verdict::Accepted, Verdict::Refused, Verdict::Unknown] {
+            assert_eq!(log.conclude(key, own, another).await.is_ok(), another == verdict, "{name}");
+        }
+        assert_eq!(log.begin(key, own, until, start).await, Ok(Begun::Judged(verdict)), "{name}");
+        assert_eq!(log.begin(key, other_flow, until, start).await, Ok(Begun::Foreign), "{name}");
+        assert_eq!(log.claim(key, until, start).await, Ok(Claim::Replayed), "{name}");
+        // Once it has expired, nothing of it is left.
+        assert_eq!(log.begin(key, own, until.plus(Duration::from_secs(300)), until).await, Ok(Begun::First));
+        assert_eq!(log.begin(key, own, until, until).await, Ok(Begun::Open), "{name}");
+    }
+    assert!(log.conclude(token("never begun"), own, Verdict::Accepted).await.is_err());
+
+    // What another function has used is nobody's to judge.
+    let elsewhere = token("elsewhere");
+    assert_eq!(log.claim(elsewhere, until, start).await, Ok(Claim::First));
+    assert_eq!(log.begin(elsewhere, own, until, start).await, Ok(Begun::Foreign));
+    assert!(log.conclude(elsewhere, own, Verdict::Accepted).await.is_err());
+    // And the other way round, also after the record has expired.
+    assert_eq!(
+        log.claim(token("yes"), until.plus(Duration::from_secs(900)), until.plus(Duration::from_secs(600)))
+            .await,
+        Ok(Claim::First)
+    );
+    assert_eq!(
+        log.begin(token("yes"), own, until, until.plus(Duration::from_secs(600))).await,
+        Ok(Begun::Foreign)
+    );
+
+    let contested = token("contested");
+    let calls: Vec<_> = (0..16)
+        .map(|_| {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move { log.begin(contested, own, until, start).await.unwrap() })
+        })
+        .collect();
+    let mut first = 0;
+    for call in calls {
+        match call.await.unwrap() {
+            Begun::First => first += 1,
+            begun => assert_eq!(begun, Begun::Open),
+        }
     }
     assert_eq!(first, 1, "of any number of calls at the same time, one is first");
 }

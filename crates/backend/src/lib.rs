@@ -5,17 +5,23 @@
 //! # Layout
 //! - [`directory`]: [`Directory`], chosen by `AUTH_SYSTEM`.
 //! - [`identifier`]: which identifier Corbado keeps passkeys under.
-//! - [`sessions`]: [`Sessions`], session store, replay guard and rate limiter, chosen by `SESSION_STORE`.
+//! - [`sessions`]: [`Sessions`], session store with replay guard and rate limiter, chosen by `SESSION_STORE`.
+//! - [`counters`]: [`Counters`], replay guard, log of verdicts and rate limiter on their own.
+//! - [`proofs`]: the secrets of login proofs.
 //! - [`provider`]: [`ProviderTokens`], tokens of the authentication system itself.
 
+pub mod counters;
 pub mod directory;
 pub mod identifier;
+pub mod proofs;
 pub mod provider;
 pub mod sessions;
 
 pub use corbado::{ConnectTokens, Verifier};
+pub use counters::Counters;
 pub use directory::Directory;
 pub use identifier::passkey_identifier;
 pub use outbound::{Https, Trust};
+pub use proofs::login_proofs;
 pub use provider::ProviderTokens;
 pub use sessions::Sessions;

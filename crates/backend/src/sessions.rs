@@ -7,6 +7,8 @@ use domain::{
 use outbound::Https;
 use settings::Settings;
 
+use crate::Counters;
+
 /// Where sessions are kept, and where what was used and how often is counted.
 #[derive(Debug, Clone)]
 pub struct Sessions {
@@ -22,28 +24,29 @@ enum Store {
     Embedded(sqlite::Store),
 }
 
-#[derive(Debug, Clone)]
-enum Counters {
-    DynamoDb(Box<dynamodb::Table>),
-    #[cfg(feature = "embedded")]
-    Embedded(sqlite::Store),
-}
-
+/// The words of `SESSION_STORE` and `REPLAY_STORE`.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Embedded,
     DynamoDb,
     Rest,
+}
+
+impl Kind {
+    /// The words that count in this build, and the default. A deployed build has no embedded store, and must say which
+    /// other it uses.
+    pub(crate) fn words() -> (&'static [(&'static str, Self)], Option<Self>) {
+        const WORDS: [(&str, Kind); 3] =
+            [("embedded", Kind::Embedded), ("dynamodb", Kind::DynamoDb), ("rest", Kind::Rest)];
+        if cfg!(feature = "embedded") { (&WORDS, Some(Self::Embedded)) } else { (&WORDS[1..], None) }
+    }
 }
 
 impl Sessions {
     /// Reads `SESSION_STORE`, `REPLAY_STORE` where sessions are kept by the authentication system itself, and what the
     /// chosen stores need.
     pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
-        let kinds = [("embedded", Kind::Embedded), ("dynamodb", Kind::DynamoDb), ("rest", Kind::Rest)];
-        // A deployed build has no embedded store, and must say which other it uses.
-        let (kinds, default) =
-            if cfg!(feature = "embedded") { (&kinds[..], Some(Kind::Embedded)) } else { (&kinds[1..], None) };
+        let (kinds, default) = Kind::words();
         let kind = settings.choice("SESSION_STORE", kinds, default)?;
         let sessions = match kind {
             Kind::DynamoDb => Store::DynamoDb(Box::new(dynamodb::Table::from_settings(settings, https)?)),
@@ -57,30 +60,9 @@ impl Sessions {
             Store::DynamoDb(table) => Counters::DynamoDb(table.clone()),
             #[cfg(feature = "embedded")]
             Store::Embedded(store) => Counters::Embedded(store.clone()),
-            Store::Rest(_) => Counters::from_settings(settings, https, kinds, default)?,
+            Store::Rest(_) => Counters::from_settings(settings, https)?,
         };
         Some(Self { sessions, counters })
-    }
-}
-
-impl Counters {
-    fn from_settings(
-        settings: &mut Settings<'_>,
-        https: &Https,
-        kinds: &[(&str, Kind)],
-        default: Option<Kind>,
-    ) -> Option<Self> {
-        let kinds: Vec<_> = kinds.iter().copied().filter(|(_, kind)| !matches!(kind, Kind::Rest)).collect();
-        match settings.choice("REPLAY_STORE", &kinds, default)? {
-            Kind::DynamoDb => {
-                Some(Self::DynamoDb(Box::new(dynamodb::Table::from_settings(settings, https)?)))
-            }
-            #[cfg(feature = "embedded")]
-            Kind::Embedded => sqlite::Store::from_settings(settings).map(Self::Embedded),
-            #[cfg(not(feature = "embedded"))]
-            Kind::Embedded => None,
-            Kind::Rest => None,
-        }
     }
 }
 
@@ -126,20 +108,12 @@ impl SessionStore for Sessions {
 
 impl ReplayGuard for Sessions {
     async fn claim(&self, key: ReplayKey, until: Timestamp, now: Timestamp) -> Result<Claim, Unavailable> {
-        match &self.counters {
-            Counters::DynamoDb(table) => table.claim(key, until, now).await,
-            #[cfg(feature = "embedded")]
-            Counters::Embedded(store) => store.claim(key, until, now).await,
-        }
+        self.counters.claim(key, until, now).await
     }
 }
 
 impl RateLimiter for Sessions {
     async fn hit(&self, key: RateKey, limit: u32, now: Timestamp) -> Result<Rate, Unavailable> {
-        match &self.counters {
-            Counters::DynamoDb(table) => table.hit(key, limit, now).await,
-            #[cfg(feature = "embedded")]
-            Counters::Embedded(store) => store.hit(key, limit, now).await,
-        }
+        self.counters.hit(key, limit, now).await
     }
 }

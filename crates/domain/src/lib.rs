@@ -7,6 +7,8 @@
 //! - [`mfa`]: when a created passkey changes a user's MFA settings.
 //! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
 //! - [`session`]: sessions and the replay guard, with their ports.
+//! - [`challenge`]: answers to a provider's custom challenge, with the log of their verdicts.
+//! - [`login_proof`]: short proofs by which post-login answers such a challenge.
 //! - [`connect`]: connect tokens, and the port to their issuer.
 //! - [`provider`]: tokens of the identity provider itself, and the port that verifies them.
 //! - [`rate`]: rate limits, and the port to their counter.
@@ -14,8 +16,10 @@
 //!
 //! No AWS, no HTTP, no JSON, no clock, no randomness and no environment: all of these are arguments.
 
+pub mod challenge;
 pub mod connect;
 pub mod identity;
+pub mod login_proof;
 pub mod mfa;
 pub mod passkey;
 pub mod provider;
@@ -25,10 +29,14 @@ pub mod time;
 pub mod unavailable;
 pub mod user;
 
+pub use challenge::{
+    Answer, Begun, FlowKey, FlowNonce, Judgement, NoJudgement, Verdict, VerdictLog, Wrong, judge,
+};
 pub use connect::{
     ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject, PasskeyIdentifier,
 };
 pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
+pub use login_proof::{BadProof, LoginProof, LoginProofs};
 pub use mfa::{MfaPolicy, MfaState, MfaUpdate};
 pub use passkey::{
     Inspected, NotVerified, PasskeyClaims, PasskeyVerifier, Rejection, SignedPasskeyData, VerifiedPasskey,

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{Claim, ReplayGuard, ReplayKey, Timestamp, Unavailable, UserIdentifier};
 
 /// How far the clocks of Corbado and this machine may lie apart.
-const SKEW: Duration = Duration::from_secs(60);
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 /// The longest time that a token may have left. Real ones have five minutes; a used token is remembered until its end, which
 /// anybody could otherwise set to the end of time.
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
@@ -112,6 +112,11 @@ impl Inspected {
     /// The user whom the token names, to be confirmed.
     pub fn user(&self) -> &UserIdentifier {
         &self.user
+    }
+
+    /// The token's end, as it claims itself.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
     }
 }
 

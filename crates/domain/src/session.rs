@@ -8,7 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::{SignedPasskeyData, Timestamp, Unavailable, UserDirectory, UserIdentifier, VerifiedPasskey};
+use crate::{
+    LoginProof, SignedPasskeyData, Timestamp, Unavailable, UserDirectory, UserIdentifier, VerifiedPasskey,
+};
 
 /// A session's secret id: 256 random bits in base64url, 43 characters. Whoever holds it is signed in.
 #[derive(Debug, Clone)]
@@ -192,6 +194,11 @@ impl ReplayKey {
     /// The key of a token: of all of it, since claims of a token that nobody has verified are whoever's.
     pub fn token(token: &SignedPasskeyData) -> Self {
         Self(hash(&["token", token.expose()]))
+    }
+
+    /// The key of a login proof.
+    pub fn login_proof(proof: &LoginProof) -> Self {
+        Self(hash(&["login proof", proof.expose()]))
     }
 
     /// The hash.

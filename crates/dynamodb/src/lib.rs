@@ -3,14 +3,14 @@
 //! # Layout
 //! - [`table`]: [`Table`], and how its items are spelt.
 //! - `sessions`: the domain's `SessionStore`.
-//! - `limits`: the domain's `ReplayGuard` and `RateLimiter`.
+//! - `limits`: the domain's `ReplayGuard`, `VerdictLog` and `RateLimiter`.
 //! - `failure`: what the SDK's errors mean, in words that are safe to log.
 //!
 //! # Items
 //! | `pk` | attributes |
 //! |---|---|
 //! | `session#<hash>` | `user`, `created`, `expires`, `last_seen`, `ttl`, `owner` |
-//! | `replay#<hash>` | `expires`, `ttl`, `owner` |
+//! | `replay#<hash>` | `expires`, `ttl`, `owner`; of custom authentication also `flow`, `verdict` |
 //! | `rate#<hash>#<window>` | `hits`, `ttl` |
 //!
 //! Times are milliseconds, but `ttl` is seconds: by it DynamoDB clears away what has expired, hours later at times,

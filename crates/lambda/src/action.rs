@@ -58,6 +58,11 @@ impl Call {
         // The first user named stays.
         let _ = self.user_ref.set(user_ref(user_id));
     }
+
+    /// The short hash of whom the call is about.
+    pub(crate) fn user_ref(&self) -> Option<&str> {
+        self.user_ref.get().map(String::as_str)
+    }
 }
 
 /// A short hash of a user id, for the log.
@@ -65,12 +70,12 @@ pub fn user_ref(user_id: &str) -> String {
     Sha256::digest(user_id).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An answer with status 200.
+/// An answer: over HTTP with status 200.
 pub struct Reply {
-    body: String,
-    outcome: &'static str,
-    code: Option<&'static str>,
-    cause: Option<String>,
+    pub(crate) body: String,
+    pub(crate) outcome: &'static str,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) cause: Option<String>,
 }
 
 // The body may hold a session id.
@@ -85,17 +90,22 @@ impl Reply {
     pub fn new(outcome: &'static str, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_string(body)
             .map_err(|_| Problem::new(Code::InternalError, "answer: not serialisable"))?;
-        Ok(Self { body, outcome, code: None, cause: None })
+        Ok(Self::raw(outcome, body))
     }
 
-    /// Adds the code of a refusal that is answered with status 200.
+    /// Answers with a body that is JSON text already.
+    pub fn raw(outcome: &'static str, body: String) -> Self {
+        Self { body, outcome, code: None, cause: None }
+    }
+
+    /// Adds the code of a refusal that is an answer nevertheless.
     #[must_use]
     pub fn code(mut self, code: Option<&'static str>) -> Self {
         self.code = code;
         self
     }
 
-    /// Adds the cause of a failure that is answered with status 200: logged, never answered.
+    /// Adds the cause of a failure that is an answer nevertheless: logged, never answered.
     #[must_use]
     pub fn cause(mut self, cause: Option<String>) -> Self {
         self.cause = cause;
@@ -167,10 +177,11 @@ impl<A: Action> Edge<A> {
             Err(problem) => ("refused", Some(problem.code.as_str()), problem.cause.as_deref()),
         };
         telemetry::log_invocation(&telemetry::Line {
+            level: telemetry::level(status, cause),
             action: A::NAME,
             outcome,
             code,
-            status,
+            status: Some(status),
             caller: handled.caller,
             user_ref: handled.user_ref.as_deref(),
             cause,

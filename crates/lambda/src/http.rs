@@ -95,10 +95,11 @@ impl<S: HttpService> HttpEdge<S> {
         let logged = response.extensions().get::<Logged>().cloned().unwrap_or_default();
         let status = response.status().as_u16();
         telemetry::log_invocation(&telemetry::Line {
+            level: telemetry::level(status, logged.cause.as_deref()),
             action: S::NAME,
             outcome: logged.outcome,
             code: logged.code,
-            status,
+            status: Some(status),
             caller: None,
             user_ref: logged.user_ref.as_deref(),
             cause: logged.cause.as_deref(),

@@ -7,6 +7,7 @@
 //! - [`problem`]: the stable error codes and their answers.
 //! - [`telemetry`]: JSON logs.
 //! - [`http`]: [`HttpService`], what a function with routes implements, and [`HttpEdge`], which calls it.
+//! - [`trigger`]: [`Trigger`], what a function implements that another AWS service invokes, and [`TriggerEdge`], which calls it.
 //! - `envelope`, `render`: the five shapes in which a call arrives and is answered.
 
 pub mod action;
@@ -17,9 +18,11 @@ pub mod problem;
 mod render;
 pub mod runtime;
 pub mod telemetry;
+pub mod trigger;
 
 pub use action::{Action, Call, Crashed, Edge, Invocation, Reply};
 pub use caller::{Caller, CallerPolicy};
 pub use http::{HttpEdge, HttpService};
 pub use problem::{Code, Problem};
-pub use runtime::{run, run_http};
+pub use runtime::{run, run_http, run_trigger};
+pub use trigger::{Fault, Trigger, TriggerEdge};

@@ -80,7 +80,7 @@ impl Code {
     }
 
     /// The public text; `failure` is the action's own text for a status of 500.
-    fn message(self, failure: &'static str) -> &'static str {
+    pub(crate) fn message(self, failure: &'static str) -> &'static str {
         match self {
             Self::InvalidRequest => "The request is not valid.",
             Self::Unauthenticated => "The caller is not authenticated.",

@@ -9,10 +9,11 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use settings::Settings;
 
-use crate::action::{Action, Crashed, Edge, Invocation};
+use crate::action::{Action, Edge, Invocation};
 use crate::caller::CallerPolicy;
 use crate::http::{HttpEdge, HttpService};
 use crate::telemetry;
+use crate::trigger::{Fault, Trigger, TriggerEdge};
 
 /// Runs an action: reads the configuration, then serves invocations until Lambda stops the process.
 ///
@@ -52,6 +53,21 @@ pub async fn run_http<S: HttpService + 'static>(
     .await
 }
 
+/// Runs a trigger, as [`run`] does an action.
+pub async fn run_trigger<T: Trigger + 'static>(
+    from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>,
+) -> ExitCode {
+    let Some(edge) = start(|settings| from_settings(settings).map(TriggerEdge::new)) else {
+        return ExitCode::FAILURE;
+    };
+    let edge = Arc::new(edge);
+    serve(move |payload, id, deadline, now| {
+        let edge = Arc::clone(&edge);
+        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+    })
+    .await
+}
+
 /// Starts logging and reads the configuration.
 fn start<T>(from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>) -> Option<T> {
     telemetry::start();
@@ -71,17 +87,18 @@ fn start<T>(from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>) -> Optio
     settings.finish(value).map_err(|problems| telemetry::log_start_failure(&problems)).ok()
 }
 
-async fn serve<F>(respond: impl Fn(Box<RawValue>, String, Option<SystemTime>, SystemTime) -> F) -> ExitCode
+async fn serve<F, E>(respond: impl Fn(Box<RawValue>, String, Option<SystemTime>, SystemTime) -> F) -> ExitCode
 where
-    F: Future<Output = Result<Box<RawValue>, Crashed>>,
+    F: Future<Output = Result<Box<RawValue>, E>>,
+    Fault: From<E>,
 {
     let handler = tower::service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let deadline = UNIX_EPOCH.checked_add(Duration::from_millis(event.context.deadline));
         let answer = respond(event.payload, event.context.request_id, deadline, SystemTime::now());
         async move {
-            answer.await.map_err(|_crashed| Diagnostic {
-                error_type: "InternalError".into(),
-                error_message: "internal_error".into(),
+            answer.await.map_err(|error| {
+                let Fault { error_type, error_message } = error.into();
+                Diagnostic { error_type: error_type.into(), error_message }
             })
         }
     });

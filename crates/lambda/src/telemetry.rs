@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -28,10 +29,11 @@ pub fn start() {
 
 /// The line of one invocation.
 pub(crate) struct Line<'a> {
+    pub(crate) level: Level,
     pub(crate) action: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) code: Option<&'static str>,
-    pub(crate) status: u16,
+    pub(crate) status: Option<u16>,
     pub(crate) caller: Option<&'static str>,
     pub(crate) user_ref: Option<&'a str>,
     pub(crate) cause: Option<&'a str>,
@@ -40,7 +42,7 @@ pub(crate) struct Line<'a> {
     pub(crate) cold_start: bool,
 }
 
-/// Logs an invocation: failures as errors, refusals as warnings.
+/// Logs an invocation.
 pub(crate) fn log_invocation(line: &Line<'_>) {
     let duration_ms = (line.duration.as_secs_f64() * 1e6).round() / 1e3;
     macro_rules! log {
@@ -61,11 +63,21 @@ pub(crate) fn log_invocation(line: &Line<'_>) {
             )
         };
     }
-    match line.status {
-        500.. => log!(error),
-        400.. => log!(warn),
-        _ if line.cause.is_some() => log!(error),
+    match line.level {
+        Level::ERROR => log!(error),
+        Level::WARN => log!(warn),
         _ => log!(info),
+    }
+}
+
+/// How loud an answer with an HTTP status is: failures are errors, refusals are warnings. A failure that the protocol wants
+/// answered by 200 has a cause.
+pub(crate) fn level(status: u16, cause: Option<&str>) -> Level {
+    match status {
+        500.. => Level::ERROR,
+        400.. => Level::WARN,
+        _ if cause.is_some() => Level::ERROR,
+        _ => Level::INFO,
     }
 }
 

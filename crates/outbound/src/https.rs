@@ -100,6 +100,13 @@ impl Https {
         Some(Self { connector: SharedHttpConnector::new(connector), timeout })
     }
 
+    /// The same client with a time limit of `limit`, where that is less than its own.
+    #[must_use]
+    pub fn at_most(mut self, limit: Duration) -> Self {
+        self.timeout = self.timeout.min(limit);
+        self
+    }
+
     /// The time limit of one call.
     pub fn timeout(&self) -> Duration {
         self.timeout

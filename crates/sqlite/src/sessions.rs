@@ -1,13 +1,13 @@
-//! Sessions, the replay guard and rate limits.
+//! Sessions, the replay guard with its verdicts, and rate limits.
 
 use domain::{
-    Claim, Rate, RateKey, RateLimiter, ReplayGuard, ReplayKey, Session, SessionKey, SessionStore, Timestamp,
-    Unavailable, UserIdentifier, Window,
+    Begun, Claim, FlowKey, Rate, RateKey, RateLimiter, Reason, ReplayGuard, ReplayKey, Session, SessionKey,
+    SessionStore, Timestamp, Unavailable, UserIdentifier, Verdict, VerdictLog, Window,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use crate::Store;
 use crate::directory::Id;
+use crate::{SYSTEM, Store};
 
 /// How many expired rows a write clears away.
 const SWEEP: u32 = 100;
@@ -106,12 +106,56 @@ impl ReplayGuard for Store {
             sweep(store, "replays", now)?;
             let recorded = store.execute(
                 "INSERT INTO replays (key, expires) VALUES (?1, ?2)
-                 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE replays.expires <= ?3",
+                 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, flow = NULL, verdict = NULL
+                 WHERE replays.expires <= ?3",
                 params![key.as_bytes(), until.as_millis(), now.as_millis()],
             )?;
             Ok(if recorded == 1 { Claim::First } else { Claim::Replayed })
         })
         .await
+    }
+}
+
+impl VerdictLog for Store {
+    async fn begin(
+        &self,
+        answer: ReplayKey,
+        flow: FlowKey,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Begun, Unavailable> {
+        self.write(move |store| {
+            sweep(store, "replays", now)?;
+            let recorded = store.execute(
+                "INSERT INTO replays (key, expires, flow) VALUES (?1, ?2, ?4)
+                 ON CONFLICT (key) DO UPDATE SET expires = excluded.expires, flow = excluded.flow, verdict = NULL
+                 WHERE replays.expires <= ?3",
+                params![answer.as_bytes(), until.as_millis(), now.as_millis(), flow.as_bytes()],
+            )?;
+            if recorded == 1 {
+                return Ok(Begun::First);
+            }
+            let (own, verdict): (bool, Option<String>) = store.query_row(
+                "SELECT flow IS ?2, verdict FROM replays WHERE key = ?1",
+                params![answer.as_bytes(), flow.as_bytes()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            Ok(Begun::known(own, verdict.as_deref()))
+        })
+        .await
+    }
+
+    async fn conclude(&self, answer: ReplayKey, flow: FlowKey, verdict: Verdict) -> Result<(), Unavailable> {
+        let concluded = self
+            .write(move |store| {
+                store.execute(
+                    "UPDATE replays SET verdict = ?3
+                     WHERE key = ?1 AND flow = ?2 AND (verdict IS NULL OR verdict = ?3)",
+                    params![answer.as_bytes(), flow.as_bytes(), verdict.as_str()],
+                )
+            })
+            .await?;
+        if concluded == 1 { Ok(()) } else { Err(Unavailable::new(SYSTEM, Reason::Refused)) }
     }
 }
 

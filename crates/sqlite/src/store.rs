@@ -12,7 +12,7 @@ use settings::Settings;
 use crate::SYSTEM;
 
 /// What the file must contain, step by step; `user_version` counts the steps that are done.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE users (
         id TEXT PRIMARY KEY,
@@ -52,6 +52,10 @@ const MIGRATIONS: [&str; 2] = [
         expires INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX rates_by_expiry ON rates (expires);
+    ",
+    "
+    ALTER TABLE replays ADD COLUMN flow BLOB;
+    ALTER TABLE replays ADD COLUMN verdict TEXT;
     ",
 ];
 
