@@ -42,7 +42,7 @@ compile: ## Compile everything for this machine. Always the whole workspace: one
 	cargo build --workspace --locked
 
 # Named one by one: with the whole workspace the tests' features would come along.
-FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api
+FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api -p custom-auth
 
 deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)

@@ -42,7 +42,7 @@ fn arrows_point_down() {
         .collect();
 
     let action: &[&str] = &["backend", "domain", "events", "lambda", "settings"];
-    let allowed: [(&str, &[&str]); 16] = [
+    let allowed: [(&str, &[&str]); 17] = [
         ("settings", &[]),
         ("domain", &[]),
         ("webhooks", &[]),
@@ -56,6 +56,7 @@ fn arrows_point_down() {
         ("sqlite", &["domain", "settings"]),
         ("backend", &["cognito", "corbado", "domain", "dynamodb", "outbound", "rest", "settings", "sqlite"]),
         ("auth-api", action),
+        ("custom-auth", action),
         ("pre-login", action),
         ("post-login", action),
         ("post-append", action),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::FUNCTIONS;
+use sandbox::{FUNCTIONS, WITH_URL};
 use serde_json::json;
 use tests::api::Call;
 use tests::host::TestHost;
@@ -33,7 +33,7 @@ async fn problems(function: &str, settings: &[(&str, &str)]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_store_is_a_start_up_error() {
-    for function in FUNCTIONS {
+    for function in WITH_URL {
         let line = problems(function, &[("AUTH_SYSTEM", "embedded")]).await;
         assert!(line.contains("AUTH_SYSTEM: one of cognito"), "{function}: {line}");
         let line = problems(function, &[]).await;
@@ -45,6 +45,12 @@ async fn the_embedded_store_is_a_start_up_error() {
             assert!(line.contains("SESSION_STORE: one of dynamodb, rest"), "{function}: {line}");
         }
     }
+    for settings in [&[][..], &[("REPLAY_STORE", "embedded")], &[("SESSION_STORE", "rest")]] {
+        let line = problems("custom-auth", settings).await;
+        assert!(line.contains("REPLAY_STORE: one of dynamodb"), "{line}");
+    }
+    let line = problems("custom-auth", &[("SESSION_STORE", "embedded")]).await;
+    assert!(line.contains("SESSION_STORE: one of dynamodb"), "{line}");
     let settings = [("SESSION_STORE", "rest"), ("REPLAY_STORE", "embedded")];
     let rest = [("AUTH_SYSTEM_URL", "https://users.example.com"), ("AUTH_SYSTEM_BEARER_TOKEN", "x")];
     let line = problems("post-login", &[settings, rest].concat()).await;

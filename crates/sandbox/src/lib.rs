@@ -28,5 +28,8 @@ pub use host::Host;
 /// The functions that Corbado calls, by the names under which they are deployed.
 pub const ACTIONS: [&str; 3] = ["pre-login", "post-login", "post-append"];
 
+/// The functions that are called over HTTP, by the names under which they are deployed.
+pub const WITH_URL: [&str; 4] = ["pre-login", "post-login", "post-append", "auth-api"];
+
 /// All functions, by the names under which they are deployed.
-pub const FUNCTIONS: [&str; 4] = ["pre-login", "post-login", "post-append", "auth-api"];
+pub const FUNCTIONS: [&str; 5] = ["pre-login", "post-login", "post-append", "auth-api", "custom-auth"];

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use sandbox::function::LogSink;
 use sandbox::host::{Host, local_functions};
 use sandbox::invoke::{self, Via};
-use sandbox::{FUNCTIONS, sample, secrets};
+use sandbox::{FUNCTIONS, WITH_URL, sample, secrets};
 use sqlite::store::state_directory;
 use webhooks::SigningSecret;
 
@@ -33,7 +33,7 @@ enum Command {
     },
     /// Send events/<FUNCTION>/<EVENT>.json to the local host and show the answer.
     Invoke {
-        /// The function: pre-login, post-login, post-append or auth-api.
+        /// The function: pre-login, post-login, post-append, auth-api or custom-auth.
         function: String,
         /// The name of the sample.
         event: String,
@@ -109,7 +109,7 @@ fn welcome(host: &Host, store: &Path) -> String {
     let address = host.address();
     let port = if address.port() == 9000 { String::new() } else { format!(" PORT={}", address.port()) };
     let urls: String =
-        FUNCTIONS.iter().map(|name| format!("  http://{address}/lambda-url/{name}\n")).collect();
+        WITH_URL.iter().map(|name| format!("  http://{address}/lambda-url/{name}\n")).collect();
     format!(
         "The functions listen; Ctrl-C ends them.\n\n{urls}\n\
          Users, sessions: {}\n\n\
@@ -131,6 +131,7 @@ fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16)
         return Err(format!("no sample {case}: one of {}", cases.join(", ")).into());
     }
     let sample = sample::read(events, function, case)?;
+    let via = if WITH_URL.contains(&function) { via } else { Via::Direct };
     let secrets = secrets::load_or_create(&state(&environment)?)?;
     // auth-api is called by web pages, which sign nothing.
     let secret = secrets.get(function).map_or(sample::SECRET, String::as_str);

@@ -22,6 +22,9 @@ pub const SECRET: &str = "whsec_c2FtcGxlIGV2ZW50cyBhcmUgc2lnbmVkIHdpdGggdGhpcw==
 /// The origin of the page in the samples of auth-api.
 pub const ORIGIN: &str = "https://app.example.com";
 
+/// Where a trigger's event has the token.
+const ANSWER: &str = "/request/challengeAnswer";
+
 /// A sample: an event and the answer to it.
 #[derive(Debug, Clone)]
 pub struct Sample {
@@ -31,7 +34,8 @@ pub struct Sample {
     pub case: String,
     /// The event.
     pub event: Value,
-    /// `{"statusCode", "body"}`, the body as an object whatever the envelope, or null for none; see [`matches()`].
+    /// `{"statusCode", "body"}`, the body as an object whatever the envelope, or null for none; of a trigger's event
+    /// `{"response"}`, or `{"errorType", "errorMessage"}`; see [`matches()`].
     pub expected: Value,
 }
 
@@ -117,10 +121,23 @@ pub fn is_http(event: &Value) -> bool {
 
 /// Compares an answer with what a sample expects, and says where they differ.
 ///
-/// An expected string in angle brackets stands for any text of a kind: `<session id>`, `<timestamp>`, `<request id>`.
-/// The answer must fit the event's envelope: an object as body for a direct call, else text and headers.
+/// An expected string in angle brackets stands for any text of a kind: `<session id>`, `<timestamp>`, `<request id>`, `<nonce>`.
+/// The answer must fit the event's envelope: an object as body for a direct call, else text and headers. The answer to a
+/// trigger's event must be that event, but for `response` and the token that [`fresh`] has renewed.
 pub fn matches(sample: &Sample, answer: &Value) -> Result<(), String> {
     let shown = |what: &str| Err(format!("{}/{}: {what}\nin {answer}", sample.function, sample.case));
+    if let Some(response) = sample.expected.get("response") {
+        let mut whole = sample.event.clone();
+        whole["response"] = response.clone();
+        if let (Some(sent), Some(came)) = (whole.pointer_mut(ANSWER), answer.pointer(ANSWER)) {
+            *sent = came.clone();
+        }
+        return if same(&whole, answer) { Ok(()) } else { shown(&format!("expected {whole}")) };
+    }
+    if sample.expected.get("errorType").is_some() {
+        let expected = &sample.expected;
+        return if expected == answer { Ok(()) } else { shown(&format!("expected {expected}")) };
+    }
     let Some(body) = answer.get("body") else { return shown("no body") };
     let body = match (is_http(&sample.event), body) {
         (false, Value::Object(_)) => body.clone(),
@@ -163,7 +180,7 @@ fn same(expected: &Value, actual: &Value) -> bool {
 fn is_of_kind(kind: &str, text: &str) -> bool {
     let base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match kind {
-        "<session id>" => text.len() == 43 && text.chars().all(base64url),
+        "<session id>" | "<nonce>" => text.len() == 43 && text.chars().all(base64url),
         "<timestamp>" => text.len() == 24 && text.ends_with('Z') && text.contains('T'),
         "<request id>" => !text.is_empty() && text.len() <= 64,
         _ => false,
@@ -176,7 +193,8 @@ fn shift(time: u64, now: u64) -> u64 {
 
 /// Moves the times of a token's claims, and gives it a new `jti`. What is no token stays as it is.
 fn renew_token(event: &mut Value, now: u64) -> io::Result<()> {
-    let Some(Value::String(token)) = event.get_mut("signedPasskeyData") else { return Ok(()) };
+    let slot = if event.get("triggerSource").is_some() { ANSWER } else { "/signedPasskeyData" };
+    let Some(Value::String(token)) = event.pointer_mut(slot) else { return Ok(()) };
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts.as_slice() else { return Ok(()) };
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok();
