@@ -8,8 +8,9 @@ use axum::extract::{Extension, State};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use domain::{
-    ConnectTokenIssuer, ConnectTokenSubject, NoSession, NotVerified, PasskeyVerifier, ProvenUser, Rejection,
-    Session, SessionId, SessionStore, Timestamp, TokenUse, User, open_session, verify_passkey,
+    ConnectTokenIssuer, ConnectTokenSubject, NoSession, NotVerified, PasskeyVerifier, ProvenUser,
+    ProviderTokens, Rejection, Session, SessionId, SessionStore, Timestamp, TokenUse, User, open_session,
+    verify_passkey,
 };
 use events::{ConnectTokenAnswer, ConnectTokenRequest, KindField, LoginAnswer, LoginRequest, SessionAnswer};
 use http::header::{
@@ -174,7 +175,8 @@ async fn session(config: Configured, context: Context, headers: HeaderMap) -> Re
     render(outcome, &context)
 }
 
-/// Ends every session that is presented, and takes the cookie back in any case.
+/// Ends every session that is presented, signs out the user of a provider's access token, and takes the cookie back in any
+/// case.
 async fn logout(config: Configured, context: Context, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let outcome = async {
         // A page may send a logout without a body; a form of a foreign page has another type.
@@ -186,6 +188,11 @@ async fn logout(config: Configured, context: Context, headers: HeaderMap, body: 
             if let Err(cause) = config.sessions.revoke(key).await {
                 return Err(Refusal::from(cause).cookie(clear));
             }
+        }
+        if let Presented::Token(token) = Presented::read(&headers, config.cookie.name())
+            && let Err(cause) = config.provider_tokens.revoke(&token, context.now.into()).await
+        {
+            return Err(Refusal::from(cause).cookie(clear));
         }
         Ok(Answer::empty("logged_out").cookie(clear))
     };

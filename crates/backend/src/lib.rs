@@ -17,6 +17,7 @@ pub mod proofs;
 pub mod provider;
 pub mod sessions;
 
+pub use cognito::SignIn;
 pub use corbado::{ConnectTokens, Verifier};
 pub use counters::Counters;
 pub use directory::Directory;

@@ -38,4 +38,10 @@ impl domain::ProviderTokens for ProviderTokens {
             Self::Cognito(tokens) => tokens.verify(token, token_use, now).await,
         }
     }
+    async fn revoke(&self, token: &str, now: Timestamp) -> Result<(), Unavailable> {
+        match self {
+            Self::None => Ok(()),
+            Self::Cognito(tokens) => tokens.revoke(token, now).await,
+        }
+    }
 }

@@ -57,7 +57,12 @@ fn by_code(code: &str, status: Option<u16>) -> Reason {
             _,
         )
         | (_, Some(401 | 403)) => Reason::Credential,
-        (_, Some(500..=599)) => Reason::Failed,
+        (
+            // A trigger of the pool failed.
+            "UserLambdaValidationException" | "UnexpectedLambdaException" | "InvalidLambdaResponseException",
+            _,
+        )
+        | (_, Some(500..=599)) => Reason::Failed,
         ("", Some(_)) => Reason::Unreadable,
         (_, Some(400..=499)) => Reason::Refused,
         _ => Reason::Unreadable,

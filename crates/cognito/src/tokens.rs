@@ -1,18 +1,21 @@
-//! The pool's access and ID tokens, verified offline: what a user who signed in with a password holds.
+//! The pool's access and ID tokens, verified offline, and where wanted at the pool: what a user who signed in with a password holds.
 //!
 //! Source: Amazon Cognito developer guide, "Verifying JSON web tokens".
 
 use std::collections::HashSet;
 
+use aws_sdk_cognitoidentityprovider::Client;
+use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
 use domain::{ProviderSession, ProviderTokens, Timestamp, TokenUse, Unavailable, UserIdentifier};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
-use outbound::Https;
+use outbound::{Https, aws};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use settings::Settings;
 
+use crate::failure::unavailable;
 use crate::jwks::Jwks;
 
 /// The longest token looked at, in bytes: Cognito's stay well below.
@@ -24,6 +27,8 @@ pub struct Tokens {
     jwks: Jwks,
     clients: Vec<String>,
     validation: Validation,
+    client: Client,
+    ask_pool: bool,
 }
 
 #[derive(Deserialize)]
@@ -40,10 +45,14 @@ struct Claims {
 }
 
 impl Tokens {
-    /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID` (one or more, separated by spaces) and `COGNITO_JWKS_URL`.
+    /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID` (one or more, separated by spaces), `COGNITO_JWKS_URL`,
+    /// `COGNITO_CHECK_REVOCATION` and the AWS settings.
     pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
         let pool = settings.required("USER_POOL_ID");
         let clients = settings.required("USER_POOL_CLIENT_ID");
+        let ask_pool =
+            settings.choice("COGNITO_CHECK_REVOCATION", &[("true", true), ("false", false)], Some(false));
+        let config = aws::sdk_config(settings, https, "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER");
         let pool = pool?.trim().to_owned();
         let Some((region, _)) = pool.split_once('_') else {
             settings.problem("USER_POOL_ID", "a region and an id, joined by an underscore");
@@ -64,7 +73,39 @@ impl Tokens {
         validation.validate_exp = false;
         validation.validate_aud = false;
         let clients = clients?.split_ascii_whitespace().map(ToOwned::to_owned).collect();
-        Some(Self { jwks: Jwks::new(https, url?), clients, validation })
+        let client = Client::new(&config?);
+        Some(Self { jwks: Jwks::new(https, url?), clients, validation, client, ask_pool: ask_pool? })
+    }
+
+    /// GetUser: tells whether an access token is still good at the pool, which alone knows of a sign-out.
+    async fn is_current(&self, token: &str) -> Result<bool, Unavailable> {
+        match self.client.get_user().access_token(token).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_void(error.code()) => Ok(false),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Verifies a token offline.
+    async fn read(
+        &self,
+        token: &str,
+        token_use: TokenUse,
+        now: Timestamp,
+    ) -> Result<Option<ProviderSession>, Unavailable> {
+        if token.len() > MAX_TOKEN {
+            return Ok(None);
+        }
+        let kid = match jsonwebtoken::decode_header(token) {
+            Ok(header) if header.alg == Algorithm::RS256 => header.kid,
+            _ => return Ok(None),
+        };
+        let Some(kid) = kid else { return Ok(None) };
+        let Some(key) = self.jwks.key(&kid, now).await? else { return Ok(None) };
+        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &key, &self.validation) else {
+            return Ok(None);
+        };
+        Ok(self.accept(token.claims, token_use, now))
     }
 
     fn accept(&self, claims: Claims, token_use: TokenUse, now: Timestamp) -> Option<ProviderSession> {
@@ -88,20 +129,40 @@ impl ProviderTokens for Tokens {
         token_use: TokenUse,
         now: Timestamp,
     ) -> Result<Option<ProviderSession>, Unavailable> {
-        if token.len() > MAX_TOKEN {
+        // Only access tokens can be asked about.
+        let token_use = if self.ask_pool { TokenUse::Session } else { token_use };
+        let session = self.read(token, token_use, now).await?;
+        if session.is_some() && self.ask_pool && !self.is_current(token).await? {
             return Ok(None);
         }
-        let kid = match jsonwebtoken::decode_header(token) {
-            Ok(header) if header.alg == Algorithm::RS256 => header.kid,
-            _ => return Ok(None),
-        };
-        let Some(kid) = kid else { return Ok(None) };
-        let Some(key) = self.jwks.key(&kid, now).await? else { return Ok(None) };
-        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &key, &self.validation) else {
-            return Ok(None);
-        };
-        Ok(self.accept(token.claims, token_use, now))
+        Ok(session)
     }
+
+    /// GlobalSignOut: ends the user's access and refresh tokens, those of other devices included. The pool has no call that
+    /// would end fewer by an access token.
+    async fn revoke(&self, token: &str, now: Timestamp) -> Result<(), Unavailable> {
+        if self.read(token, TokenUse::Session, now).await?.is_none() {
+            return Ok(());
+        }
+        match self.client.global_sign_out().access_token(token).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_void(error.code()) => Ok(()),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}
+
+/// Tells whether a code says that a token, or the user it stands for, is good no more.
+fn is_void(code: Option<&str>) -> bool {
+    matches!(
+        code,
+        Some(
+            "NotAuthorizedException"
+                | "UserNotFoundException"
+                | "UserNotConfirmedException"
+                | "PasswordResetRequiredException"
+        )
+    )
 }
 
 /// The cryptography of the JWT crate by ring, which TLS has brought along already: RS256, verifying, nothing else.

@@ -10,7 +10,7 @@
 //! - [`challenge`]: answers to a provider's custom challenge, with the log of their verdicts.
 //! - [`login_proof`]: short proofs by which post-login answers such a challenge.
 //! - [`connect`]: connect tokens, and the port to their issuer.
-//! - [`provider`]: tokens of the identity provider itself, and the port that verifies them.
+//! - [`provider`]: tokens of the identity provider itself, and the ports that verify them and sign users in.
 //! - [`rate`]: rate limits, and the port to their counter.
 //! - [`unavailable`]: why a system behind a port could not answer.
 //!
@@ -42,7 +42,7 @@ pub use passkey::{
     Inspected, NotVerified, PasskeyClaims, PasskeyVerifier, Rejection, SignedPasskeyData, VerifiedPasskey,
     verify_passkey,
 };
-pub use provider::{ProviderSession, ProviderTokens, TokenUse};
+pub use provider::{Grant, NoGrant, ProviderSession, ProviderSignIn, ProviderTokens, TokenUse};
 pub use rate::{Rate, RateKey, RateLimiter, Window};
 pub use session::{
     Claim, NoSession, ProvenUser, ReplayGuard, ReplayKey, Session, SessionId, SessionKey, SessionStore,

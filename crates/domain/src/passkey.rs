@@ -114,6 +114,16 @@ impl Inspected {
         &self.user
     }
 
+    /// Checks that the user whom a caller named beside the token is the token's `webauthnId` or `sub`.
+    pub fn agree_with(&self, claimed: Option<&UserIdentifier>) -> Result<(), Rejection> {
+        match claimed {
+            Some(claimed) if *claimed != self.user && claimed.as_str() != self.subject => {
+                Err(Rejection::OtherUser)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The token's end, as it claims itself.
     pub fn expires(&self) -> Timestamp {
         self.expires
@@ -183,12 +193,7 @@ pub async fn verify_passkey(
     now: Timestamp,
 ) -> Result<VerifiedPasskey, NotVerified> {
     let inspected = verifier.inspect(token, now)?;
-    if let Some(claimed) = claimed
-        && *claimed != inspected.user
-        && claimed.as_str() != inspected.subject
-    {
-        return Err(Rejection::OtherUser.into());
-    }
+    inspected.agree_with(claimed)?;
     let key = ReplayKey::token(&inspected.token);
     if guard.claim(key, inspected.expires.plus(SKEW), now).await? == Claim::Replayed {
         return Err(Rejection::Replayed.into());

@@ -15,7 +15,7 @@ pub use auth_api::{
 };
 pub use custom_auth::{Created, CustomAuth, Defined, Response, Round, Trigger, Verified};
 pub use post_append::PostAppend;
-pub use post_login::{PostLogin, SessionCreated};
+pub use post_login::{PostLogin, SessionCreated, TokensIssued};
 pub use pre_login::{PreLogin, Resolved};
 pub use read::Invalid;
 

@@ -1,6 +1,7 @@
 //! post-login: a passkey was verified, a session is wanted.
 
-use domain::{SessionId, SignedPasskeyData, Timestamp, UserIdentifier};
+use domain::{Grant, SessionId, SignedPasskeyData, Timestamp, UserIdentifier};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -52,6 +53,31 @@ impl<'a> SessionCreated<'a> {
     /// Shows a new session.
     pub fn new(id: &'a SessionId, expires: Timestamp) -> Self {
         Self { session_id: id.expose(), expires_at: expires.to_string() }
+    }
+}
+
+/// `{"accessToken", "idToken", "refreshToken"?, "expiresIn", "tokenType"}`: the provider's own tokens, the time in seconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokensIssued<'a> {
+    access_token: &'a str,
+    id_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    expires_in: u64,
+    token_type: &'a str,
+}
+
+impl<'a> TokensIssued<'a> {
+    /// Shows new tokens.
+    pub fn new(grant: &'a Grant) -> Self {
+        Self {
+            access_token: grant.access_token.expose_secret(),
+            id_token: grant.id_token.expose_secret(),
+            refresh_token: grant.refresh_token.as_ref().map(ExposeSecret::expose_secret),
+            expires_in: grant.expires_in.as_secs(),
+            token_type: &grant.token_type,
+        }
     }
 }
 
