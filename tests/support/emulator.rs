@@ -51,6 +51,11 @@ impl Emulator {
         emulator
     }
 
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// The settings that lead an AWS client there.
     pub fn settings(&self) -> [(&'static str, String); 5] {
         [
@@ -58,14 +63,16 @@ impl Emulator {
             ("AWS_REGION", "eu-central-1".into()),
             ("AWS_ACCESS_KEY_ID", "test".into()),
             ("AWS_SECRET_ACCESS_KEY", "test".into()),
-            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ENDPOINT_URL", self.url()),
         ]
     }
 
     /// A client for setting up users.
     pub fn cognito(&self) -> Client {
         let pairs = self.settings();
-        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // An emulator in Python may be slow, and runs triggers.
+        pairs.push(("UPSTREAM_TIMEOUT_MS", "20000"));
         let mut settings = crate::settings(&pairs);
         let https = outbound::Https::from_settings(&mut settings, outbound::Trust::Aws).unwrap();
         Client::new(&outbound::aws::sdk_config(&mut settings, &https, "NONE").unwrap())

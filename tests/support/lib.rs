@@ -8,6 +8,7 @@
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
+//! - [`function`]: the real binaries as functions on ministack.
 //! - [`forge`]: JSON web tokens under keys of a test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -16,6 +17,7 @@ pub mod auth_system;
 pub mod dynamodb;
 pub mod emulator;
 pub mod forge;
+pub mod function;
 pub mod host;
 pub mod stub;
 pub mod suites;
