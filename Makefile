@@ -52,8 +52,9 @@ build: tools ## Build what is deployed, for Lambda, below target/lambda.
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 
-$(TOOLS)/.installed: tests/requirements.txt Makefile
+$(TOOLS)/.installed: tests/requirements.txt tests/amplify/package-lock.json Makefile
 	python3 -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	cd $(TOOLS) && rm -rf package && npm pack --silent $(CORBADO_SDK) | xargs tar -xzf
+	mkdir -p $(TOOLS)/amplify && cp tests/amplify/package*.json $(TOOLS)/amplify && npm ci --silent --prefix $(TOOLS)/amplify
 	@touch $@

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{
-    Candidate, Claim, MfaPolicy, MfaState, NotVerified, PasskeyVerifier, ProviderTokens, Reason, Rejection,
-    ReplayGuard, ReplayKey, SignedPasskeyData, Timestamp, TokenUse, TypedIdentifier, Unavailable,
-    UserDirectory, UserIdentifier, verify_passkey,
+    Candidate, Claim, MfaPolicy, MfaState, NoGrant, NotVerified, PasskeyVerifier, ProviderSignIn,
+    ProviderTokens, Reason, Rejection, ReplayGuard, ReplayKey, SignedPasskeyData, Timestamp, TokenUse,
+    TypedIdentifier, Unavailable, UserDirectory, UserIdentifier, verify_passkey,
 };
 use outbound::{Https, Trust};
 use sandbox::sample;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tests::forge::Forged;
 use tests::stub::{Authority, Reaction, Received, Stub, aws_error, json};
@@ -414,6 +415,170 @@ async fn aws_credentials_come_from_a_profile_file_on_a_laptop() {
     assert!(authorization.contains("Credential=AKIDPROFILE/"), "{authorization}");
 }
 
+/// A sign-in that speaks to `stub`, plus settings.
+fn sign_in(stub: &Stub, more: &[(&str, &str)]) -> cognito::SignIn {
+    let url = stub.url();
+    let mut pairs = vec![
+        ("USER_POOL_ID", "eu-central-1_pool"),
+        ("USER_POOL_CLIENT_ID", " web "),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
+        ("UPSTREAM_TIMEOUT_MS", "300"),
+    ];
+    pairs.extend(more);
+    let mut settings = tests::settings(&pairs);
+    let https = Https::from_settings(&mut settings, Trust::Aws).unwrap();
+    let sign_in = cognito::SignIn::from_settings(&mut settings, &https);
+    settings.finish(sign_in).unwrap()
+}
+
+fn challenge() -> Reaction {
+    json(
+        200,
+        &json!({"ChallengeName": "CUSTOM_CHALLENGE", "Session": "s1", "ChallengeParameters": {"USERNAME": "ada"}}),
+    )
+}
+
+fn tokens() -> Reaction {
+    let tokens = json!({"AccessToken": "planted-a", "IdToken": "planted-i", "RefreshToken": "planted-r", "ExpiresIn": 3600, "TokenType": "Bearer"});
+    json(200, &json!({"AuthenticationResult": tokens, "ChallengeParameters": {}}))
+}
+
+#[tokio::test]
+async fn cognito_signs_in_by_custom_authentication() {
+    let script = |_: &Received, number| if number == 0 { challenge() } else { tokens() };
+    let stub = Stub::start(script).await;
+    let grant = sign_in(&stub, &[]).sign_in(&id("ada"), "answer").await.unwrap();
+    assert_eq!(grant.access_token.expose_secret(), "planted-a");
+    assert_eq!(grant.id_token.expose_secret(), "planted-i");
+    assert_eq!(grant.refresh_token.as_ref().unwrap().expose_secret(), "planted-r");
+    assert_eq!((grant.expires_in, grant.token_type.as_str()), (Duration::from_secs(3600), "Bearer"));
+    assert!(!format!("{grant:?}").contains("planted"));
+    let received = stub.received();
+    let calls: Vec<_> = received.iter().map(|request| (request.operation(), request.json())).collect();
+    assert_eq!(
+        calls,
+        [
+            (
+                "AdminInitiateAuth",
+                json!({
+                    "UserPoolId": "eu-central-1_pool", "ClientId": "web", "AuthFlow": "CUSTOM_AUTH",
+                    "AuthParameters": {"USERNAME": "ada"},
+                })
+            ),
+            (
+                "AdminRespondToAuthChallenge",
+                json!({
+                    "UserPoolId": "eu-central-1_pool", "ClientId": "web", "ChallengeName": "CUSTOM_CHALLENGE",
+                    "Session": "s1", "ChallengeResponses": {"USERNAME": "ada", "ANSWER": "answer"},
+                })
+            ),
+        ]
+    );
+
+    // printf 'adaweb' | openssl dgst -sha256 -hmac 'planted-client-secret' -binary | base64
+    let stub = Stub::start(script).await;
+    let with_secret = sign_in(&stub, &[("USER_POOL_CLIENT_SECRET", "planted-client-secret")]);
+    assert!(!format!("{with_secret:?}").contains("planted-client"));
+    with_secret.sign_in(&id("ada"), "answer").await.unwrap();
+    let hashes: Vec<_> = stub
+        .received()
+        .iter()
+        .map(|request| {
+            let body = request.json();
+            let parameters =
+                if body["AuthParameters"].is_object() { "AuthParameters" } else { "ChallengeResponses" };
+            body[parameters]["SECRET_HASH"].clone()
+        })
+        .collect();
+    assert_eq!(
+        hashes,
+        ["ETSfexf/+UkNxctiZb+oBcOYpNz+X/WyDZzcFDs/kJ4=", "ETSfexf/+UkNxctiZb+oBcOYpNz+X/WyDZzcFDs/kJ4="]
+    );
+}
+
+/// The challenge may be asked for again, the answer is sent once; and nothing but tokens after an answer is success.
+#[tokio::test]
+async fn cognito_is_answered_once_and_only_tokens_are_tokens() {
+    let unavailable = |text: &str| format!("unavailable {text}");
+    let none = unavailable("cognito: unreadable");
+    let starts: [(Reaction, usize, String); 8] = [
+        (aws_error(400, "UserNotFoundException"), 1, "user".into()),
+        (aws_error(400, "UserNotConfirmedException"), 1, "user".into()),
+        (aws_error(400, "PasswordResetRequiredException"), 1, "user".into()),
+        (
+            aws_error(400, "NotAuthorizedException"),
+            1,
+            unavailable("cognito: credential, status 400, NotAuthorizedException"),
+        ),
+        (
+            aws_error(400, "TooManyRequestsException"),
+            3,
+            unavailable("cognito: throttled, status 400, TooManyRequestsException"),
+        ),
+        (Reaction::Reset, 3, unavailable("cognito: transport")),
+        // A pool without triggers, or with others.
+        (tokens(), 1, none.clone()),
+        (json(200, &json!({"ChallengeName": "PASSWORD_VERIFIER", "Session": "s1"})), 1, none.clone()),
+    ];
+    let answers: [(Reaction, usize, String); 9] = [
+        (aws_error(400, "NotAuthorizedException"), 1, "refused".into()),
+        (aws_error(400, "CodeMismatchException"), 1, "refused".into()),
+        (
+            aws_error(400, "UserLambdaValidationException"),
+            1,
+            unavailable("cognito: failed, status 400, UserLambdaValidationException"),
+        ),
+        (
+            aws_error(400, "TooManyRequestsException"),
+            1,
+            unavailable("cognito: throttled, status 400, TooManyRequestsException"),
+        ),
+        (
+            aws_error(500, "InternalErrorException"),
+            1,
+            unavailable("cognito: failed, status 500, InternalErrorException"),
+        ),
+        (
+            aws_error(400, "AccessDeniedException"),
+            1,
+            unavailable("cognito: credential, status 400, AccessDeniedException"),
+        ),
+        (Reaction::Reset, 1, unavailable("cognito: transport")),
+        (challenge(), 1, none.clone()),
+        (json(200, &json!({"AuthenticationResult": {"ExpiresIn": 3600}})), 1, none),
+    ];
+    let outcome = async |stub: &Stub| match sign_in(stub, &[]).sign_in(&id("ada"), "planted").await {
+        Ok(_) => "tokens".to_owned(),
+        Err(NoGrant::Refused) => "refused".to_owned(),
+        Err(NoGrant::User) => "user".to_owned(),
+        Err(NoGrant::Unavailable(cause)) => format!("unavailable {cause}"),
+    };
+    for (reaction, attempts, expected) in starts {
+        let stub = Stub::start(move |_, _| reaction.clone()).await;
+        assert_eq!(outcome(&stub).await, expected);
+        assert_eq!(stub.received().len(), attempts, "{expected}");
+    }
+    for (reaction, attempts, expected) in answers {
+        let stub = Stub::start(move |request, _| match request.operation() {
+            "AdminInitiateAuth" => challenge(),
+            _ => reaction.clone(),
+        })
+        .await;
+        assert_eq!(outcome(&stub).await, expected);
+        assert_eq!(stub.received().len(), 1 + attempts, "{expected}");
+    }
+    // Longer than any other call may take: two triggers run in it.
+    let stub = Stub::start(|request, _| match request.operation() {
+        "AdminInitiateAuth" => challenge(),
+        _ => Reaction::After(Duration::from_millis(900), Box::new(tokens())),
+    })
+    .await;
+    assert_eq!(outcome(&stub).await, "tokens");
+}
+
 // ---- Corbado, against exact answers ----
 
 fn verifier(url: &str, more: &[(&str, &str)]) -> corbado::Verifier {
@@ -640,6 +805,9 @@ async fn the_pools_keys_are_kept_and_follow_a_rotation() {
         ("USER_POOL_ID", "eu-central-1_pool"),
         ("USER_POOL_CLIENT_ID", "client-0 client-1"),
         ("COGNITO_JWKS_URL", &stub.url()),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
     ]);
     let https = Https::from_settings(&mut settings, Trust::Aws).unwrap();
     let tokens = cognito::Tokens::from_settings(&mut settings, &https);

@@ -111,6 +111,80 @@ async fn custom_auth() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// One pool's function serves no other pool.
+#[tokio::test]
+async fn custom_auth_serves_its_own_pool() {
+    let event = sample::read(&tests::events(), "custom-auth", "define-first").unwrap().event.to_string();
+    for (pool, served) in [("eu-central-1_SAMPLE123", true), ("eu-central-1_OTHER", false)] {
+        let mut settings = tests::settings(&[
+            ("USER_POOL_ID", pool),
+            ("CORBADO_PROJECT_ID", "pro-sandbox"),
+            ("CORBADO_API_SECRET", "secret"),
+            ("EMBEDDED_STORE", "/nowhere/store.sqlite"),
+        ]);
+        let app = custom_auth::App::from_settings(&mut settings);
+        let edge = TriggerEdge::new(settings.finish(app).unwrap());
+        let answer = edge.respond(&event, INVOCATION, UNIX_EPOCH).await;
+        match answer {
+            Ok(_) => assert!(served),
+            Err(fault) => assert_eq!((served, fault.error_type), (false, "invalid_request")),
+        }
+    }
+}
+
+/// What cannot work together is told at the start.
+#[test]
+fn settings_of_custom_authentication_fit_together() {
+    let problems = |pairs: &[(&str, &str)], post_login: bool| {
+        let mut pairs = pairs.to_vec();
+        pairs.extend([
+            ("CORBADO_PROJECT_ID", "pro-1"),
+            ("CORBADO_API_SECRET", "secret"),
+            ("HOME", "/nowhere"),
+        ]);
+        let mut settings = tests::settings(&pairs);
+        let problems = if post_login {
+            let app = post_login::App::from_settings(&mut settings);
+            settings.finish(app).map(|_| ())
+        } else {
+            let app = custom_auth::App::from_settings(&mut settings);
+            settings.finish(app).map(|_| ())
+        };
+        problems.map_err(|problems| problems.to_string())
+    };
+    let email = ("CONNECT_TOKEN_IDENTIFIER", "email");
+    let short = ("LOGIN_PROOF_SECRETS", "planted");
+    let told = problems(&[email, short], false).unwrap_err();
+    assert!(
+        told.contains("CONNECT_TOKEN_IDENTIFIER: id") && told.contains("LOGIN_PROOF_SECRETS: one or more"),
+        "{told}"
+    );
+    assert!(!told.contains("planted"));
+    assert_eq!(problems(&[], false), Ok(()));
+
+    let pool = [
+        ("SESSION_KIND", "cognito"),
+        ("USER_POOL_ID", "eu-central-1_a"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ];
+    let told = problems(&[&pool[..], &[email, short, ("USER_POOL_CLIENT_ID", "one two")]].concat(), true);
+    let told = told.unwrap_err();
+    for name in [
+        "AUTH_SYSTEM: cognito",
+        "CONNECT_TOKEN_IDENTIFIER: id",
+        "LOGIN_PROOF_SECRETS",
+        "USER_POOL_CLIENT_ID: one",
+    ] {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+    let good = [&pool[..], &[("AUTH_SYSTEM", "cognito"), ("USER_POOL_CLIENT_ID", "web")]].concat();
+    assert_eq!(problems(&good, true), Ok(()));
+    // Sessions of ours need none of it.
+    assert_eq!(problems(&[("SESSION_KIND", "opaque"), email], true), Ok(()));
+}
+
 const INVOCATION: Invocation<'_> =
     Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
 

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::HashSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -424,6 +426,58 @@ async fn fifty_sign_ins_at_once() {
         }
     }
     assert_eq!((distinct.len(), world.asked()), (40, 50));
+}
+
+// ---- AWS Amplify ----
+
+/// What came of a sign-in by AWS Amplify, step by step.
+fn amplify(world: &World, user: &str, answers: &[String]) -> Vec<Value> {
+    let folder = tests::repository().join("target/tools/amplify");
+    assert!(folder.join("node_modules").exists(), "Amplify is missing: run `make tools` first");
+    // Beside its modules, where node looks for them.
+    let script = folder.join("sign-in.mjs");
+    std::fs::copy(tests::repository().join("tests/amplify/sign-in.mjs"), &script).unwrap();
+    let mut process =
+        Command::new("node").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let wanted = json!({
+        "endpoint": world.emulator.url(),
+        "userPoolId": world.pool,
+        "userPoolClientId": world.app_client,
+        "username": user,
+        "answers": answers,
+    });
+    process.stdin.take().unwrap().write_all(wanted.to_string().as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The client that Corbado's guide uses on its pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_amplify_signs_in() {
+    let world = World::start().await;
+    let steps = amplify(&world, "usr-ada", &[passkey("usr-ada", "success")]);
+    let [challenge, done] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!(challenge["step"], "CONFIRM_SIGN_IN_WITH_CUSTOM_CHALLENGE", "{challenge}");
+    assert_eq!(challenge["parameters"]["challenge"], "signedPasskeyData");
+    assert_eq!((&done["step"], &done["user"]), (&json!("DONE"), &json!("usr-ada")), "{done}");
+    let text = |name: &str| Some(done[name].as_str().unwrap().to_owned());
+    let tokens = AuthenticationResultType::builder()
+        .set_access_token(text("accessToken"))
+        .set_id_token(text("idToken"))
+        .build();
+    assert_eq!(world.verified(&tokens).await, "usr-ada");
+
+    // The first wrong answer ends it, for the right one, too.
+    let answers = [passkey("usr-ada", "invalid_signature"), passkey("usr-ada", "success")];
+    let steps = amplify(&world, "usr-ada", &answers);
+    assert_eq!(steps[1]["error"], "NotAuthorizedException", "{steps:?}");
+    assert!(steps[2]["error"].is_string() && steps[2]["accessToken"].is_null(), "{steps:?}");
+    assert_eq!(world.asked(), 2);
+    // A code of ours reaches the page, which can tell the user to sign in another way.
+    let steps = amplify(&world, "usr-ada", &[passkey("usr-ada", "failing")]);
+    let message = steps[1]["message"].as_str().unwrap();
+    assert!(message.contains("provider_unavailable: Please sign in another way."), "{steps:?}");
 }
 
 // ---- post-login and auth-api beside it ----
