@@ -411,7 +411,7 @@ async fn corbado_failing_is_an_answer() {
         (verdict("invalid_challenge"), rejected),
         (verdict("user_mismatch"), rejected),
         (verdict("generic_error"), rejected),
-        (verdict("planted"), unavailable),
+        (verdict("planted"), rejected),
         (error(401), unavailable),
         (error(429), unavailable),
         (error(500), unavailable),

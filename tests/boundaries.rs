@@ -42,19 +42,26 @@ fn arrows_point_down() {
         .collect();
 
     let action: &[&str] = &["backend", "domain", "events", "lambda", "settings"];
-    let allowed: [(&str, &[&str]); 17] = [
+    let allowed: [(&str, &[&str]); 18] = [
         ("settings", &[]),
         ("domain", &[]),
         ("webhooks", &[]),
-        ("lambda", &["settings", "webhooks"]),
+        ("outbound", &["domain", "settings"]),
+        ("secrets", &["domain", "outbound", "settings"]),
+        ("lambda", &["outbound", "secrets", "settings", "webhooks"]),
         ("events", &["domain"]),
-        ("outbound", &["settings"]),
-        ("corbado", &["domain", "outbound", "settings"]),
-        ("cognito", &["domain", "outbound", "settings"]),
+        ("corbado", &["domain", "outbound", "secrets", "settings"]),
+        ("cognito", &["domain", "outbound", "secrets", "settings"]),
         ("dynamodb", &["domain", "outbound", "settings"]),
-        ("rest", &["domain", "outbound", "settings", "webhooks"]),
+        ("rest", &["domain", "outbound", "secrets", "settings", "webhooks"]),
         ("sqlite", &["domain", "settings"]),
-        ("backend", &["cognito", "corbado", "domain", "dynamodb", "outbound", "rest", "settings", "sqlite"]),
+        (
+            "backend",
+            &[
+                "cognito", "corbado", "domain", "dynamodb", "outbound", "rest", "secrets", "settings",
+                "sqlite",
+            ],
+        ),
         ("auth-api", action),
         ("custom-auth", action),
         ("pre-login", action),

@@ -186,7 +186,7 @@ fn settings_of_custom_authentication_fit_together() {
 }
 
 const INVOCATION: Invocation<'_> =
-    Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", deadline: None };
+    Invocation { request_id: "6f0c0c5e-0000-4000-8000-000000000000", trace_id: None, deadline: None };
 
 /// A signed call is remembered for longer than its signature is good: at no instant does it count twice.
 #[tokio::test]

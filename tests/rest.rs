@@ -492,7 +492,7 @@ async fn one_failure_does_not_show() {
 fn problems_name_settings_and_show_no_values() {
     let url = ("AUTH_SYSTEM_URL", "https://auth.example");
     let rows: [(&[(&str, &str)], &str); 8] = [
-        (&[url], "AUTH_SYSTEM_BEARER_TOKEN: required, unless AUTH_SYSTEM_SIGNING_SECRET is set"),
+        (&[url], "AUTH_SYSTEM_BEARER_TOKEN: required, unless AUTH_SYSTEM_SIGNING_SECRET is set; or an ARN"),
         (&[url, BEARER, SIGNING], "AUTH_SYSTEM_BEARER_TOKEN: not together with AUTH_SYSTEM_SIGNING_SECRET"),
         (
             &[url, ("AUTH_SYSTEM_BEARER_TOKEN", "planted token")],
@@ -514,7 +514,7 @@ fn problems_name_settings_and_show_no_values() {
         (
             &[],
             "AUTH_SYSTEM_URL: required; \
-             AUTH_SYSTEM_BEARER_TOKEN: required, unless AUTH_SYSTEM_SIGNING_SECRET is set",
+             AUTH_SYSTEM_BEARER_TOKEN: required, unless AUTH_SYSTEM_SIGNING_SECRET is set; or an ARN",
         ),
     ];
     for (pairs, expected) in rows {

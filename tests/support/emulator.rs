@@ -67,6 +67,19 @@ impl Emulator {
         ]
     }
 
+    /// Stores a secret, and returns its ARN.
+    pub fn secret(&self, name: &str, text: &str) -> String {
+        const SCRIPT: &str = r#"
+import boto3, json, sys
+wanted = json.load(sys.stdin)
+client = boto3.client("secretsmanager", endpoint_url=wanted["endpoint"], region_name="eu-central-1",
+                      aws_access_key_id="test", aws_secret_access_key="test")
+json.dump(client.create_secret(Name=wanted["name"], SecretString=wanted["text"])["ARN"], sys.stdout)
+"#;
+        let wanted = serde_json::json!({"endpoint": self.url(), "name": name, "text": text});
+        crate::python::run(SCRIPT, &wanted).as_str().unwrap().to_owned()
+    }
+
     /// A client for setting up users.
     pub fn cognito(&self) -> Client {
         let pairs = self.settings();

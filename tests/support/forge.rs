@@ -1,8 +1,5 @@
 //! JSON web tokens as a test wants them: changed ones, and ones under keys of its own, as no emulator gives out.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -50,17 +47,7 @@ impl Forged {
     /// Makes a key for each name, and a token for each (name of its key, header, claims). The header's `alg` says how it
     /// is signed: `HS256` with the public modulus as the secret, a word that is no algorithm not at all.
     pub fn make(keys: &[&str], tokens: &[(&str, Value, Value)]) -> Self {
-        let mut process = Command::new(crate::tool("python"))
-            .args(["-c", SCRIPT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let wanted = json!({"keys": keys, "tokens": tokens}).to_string();
-        process.stdin.take().unwrap().write_all(wanted.as_bytes()).unwrap();
-        let output = process.wait_with_output().unwrap();
-        assert!(output.status.success());
-        let mut made: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut made = crate::python::run(SCRIPT, &json!({"keys": keys, "tokens": tokens}));
         let tokens = serde_json::from_value(made["tokens"].take()).unwrap();
         Self { keys: made["keys"].take(), tokens }
     }

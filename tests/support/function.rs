@@ -1,10 +1,8 @@
 //! Functions on ministack: the real binaries as `provided.al2023`, each under a role of its own.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::emulator::Emulator;
 
@@ -58,16 +56,7 @@ impl Function<'_> {
             "environment": environment,
             "statements": self.allowed.iter().map(allow).collect::<Vec<_>>(),
         });
-        let mut process = Command::new(crate::tool("python"))
-            .args(["-c", SCRIPT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        process.stdin.take().unwrap().write_all(wanted.to_string().as_bytes()).unwrap();
-        let output = process.wait_with_output().unwrap();
-        assert!(output.status.success());
-        let arn: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let arn = crate::python::run(SCRIPT, &wanted);
         arn.as_str().unwrap().to_owned()
     }
 }

@@ -9,6 +9,7 @@
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
 //! - [`function`]: the real binaries as functions on ministack.
+//! - [`python`]: small programs in the tools' Python.
 //! - [`forge`]: JSON web tokens under keys of a test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -19,6 +20,7 @@ pub mod emulator;
 pub mod forge;
 pub mod function;
 pub mod host;
+pub mod python;
 pub mod stub;
 pub mod suites;
 

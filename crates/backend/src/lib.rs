@@ -25,4 +25,5 @@ pub use identifier::passkey_identifier;
 pub use outbound::{Https, Trust};
 pub use proofs::login_proofs;
 pub use provider::ProviderTokens;
+pub use secrets::Secret;
 pub use sessions::Sessions;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use domain::{Reason, Timestamp, Unavailable};
 use jsonwebtoken::DecodingKey;
-use outbound::{Failure, Https};
+use outbound::Https;
+use outbound::failure::unavailable;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -82,17 +83,7 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, Unavailable> {
-        let answer = self.https.get_json(&self.url).await.map_err(|failure| {
-            Unavailable::new(
-                SYSTEM,
-                match failure {
-                    Failure::Timeout => Reason::Timeout,
-                    Failure::Transport => Reason::Transport,
-                    Failure::TooLarge => Reason::Unreadable,
-                    Failure::Request => Reason::Refused,
-                },
-            )
-        })?;
+        let answer = self.https.get_json(&self.url).await.map_err(|failure| unavailable(SYSTEM, failure))?;
         let unreadable = || Unavailable::new(SYSTEM, Reason::Unreadable).status(answer.status);
         if answer.status != 200 {
             return Err(unreadable());

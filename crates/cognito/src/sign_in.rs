@@ -14,11 +14,14 @@ use domain::{Grant, NoGrant, ProviderSignIn, Reason, Unavailable, UserIdentifier
 use outbound::{Https, aws};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
+use secrets::{Name, Secret};
 use settings::Settings;
 
 use crate::SYSTEM;
 use crate::failure::unavailable;
 
+/// The time limit of the call that asks for the challenge: two triggers run in it, which may have to start first.
+const START_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of the call that carries the answer: two triggers run in it, and it is never repeated.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
 
@@ -28,11 +31,12 @@ pub struct SignIn {
     client: Client,
     pool: String,
     app_client: String,
-    app_client_secret: Option<SecretString>,
+    app_client_secret: Option<Secret<SecretString>>,
 }
 
 impl SignIn {
-    /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID`, `USER_POOL_CLIENT_SECRET` where the client has one, and the AWS settings.
+    /// Reads `USER_POOL_ID`, `USER_POOL_CLIENT_ID`, `USER_POOL_CLIENT_SECRET` or its ARN where the client has one, and the AWS
+    /// settings.
     pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
         let pool = settings.required("USER_POOL_ID").map(|pool| pool.trim().to_owned());
         let app_client = settings.required("USER_POOL_CLIENT_ID").map(|client| client.trim().to_owned());
@@ -43,10 +47,11 @@ impl SignIn {
             }
             one
         });
-        let app_client_secret = settings.secret("USER_POOL_CLIENT_SECRET");
+        const SECRET: Name = Name { value: "USER_POOL_CLIENT_SECRET", arn: "USER_POOL_CLIENT_SECRET_ARN" };
+        let secret = Secret::from_settings(settings, SECRET, "not empty", |text| Some(text.clone()));
         let config = aws::sdk_config(settings, https, "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER");
         let client = Client::new(&config?);
-        Some(Self { client, pool: pool?, app_client: app_client?, app_client_secret })
+        Some(Self { client, pool: pool?, app_client: app_client?, app_client_secret: secret? })
     }
 
     /// AdminInitiateAuth: makes a challenge and returns its session. May be repeated, since nothing is answered yet.
@@ -62,7 +67,13 @@ impl SignIn {
             Some(hash) => request.auth_parameters("SECRET_HASH", hash),
             None => request,
         };
-        let answer = request.send().await.map_err(|error| match error.code() {
+        let limits = TimeoutConfig::builder()
+            .operation_timeout(START_LIMIT)
+            .operation_attempt_timeout(START_LIMIT)
+            .build();
+        let limited = Config::builder().timeout_config(limits);
+        let answer = request.customize().config_override(limited).send().await;
+        let answer = answer.map_err(|error| match error.code() {
             Some(
                 "UserNotFoundException" | "UserNotConfirmedException" | "PasswordResetRequiredException",
             ) => NoGrant::User,
@@ -111,20 +122,37 @@ impl SignIn {
         answer.authentication_result.ok_or_else(unreadable)
     }
 
+    async fn refresh(&self) -> bool {
+        match &self.app_client_secret {
+            Some(secret) => secret.refresh().await,
+            None => false,
+        }
+    }
+
     /// `SECRET_HASH`: base64 of HMAC-SHA256 of user name and client id (Amazon Cognito developer guide, "Computing secret hash
     /// values").
-    fn secret_hash(&self, user: &UserIdentifier) -> Option<String> {
-        let secret = self.app_client_secret.as_ref()?;
+    async fn secret_hash(&self, user: &UserIdentifier) -> Result<Option<String>, Unavailable> {
+        let Some(secret) = &self.app_client_secret else { return Ok(None) };
+        let secret = secret.current().await?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().trim().as_bytes());
         let message = format!("{}{}", user.as_str(), self.app_client);
-        Some(BASE64_STANDARD.encode(hmac::sign(&key, message.as_bytes())))
+        Ok(Some(BASE64_STANDARD.encode(hmac::sign(&key, message.as_bytes()))))
     }
 }
 
 impl ProviderSignIn for SignIn {
     async fn sign_in(&self, user: &UserIdentifier, answer: &str) -> Result<Grant, NoGrant> {
-        let secret_hash = self.secret_hash(user);
-        let session = self.start(user, secret_hash.as_deref()).await?;
+        let mut secret_hash = self.secret_hash(user).await?;
+        let session = match self.start(user, secret_hash.as_deref()).await {
+            // What Cognito says to a wrong secret hash.
+            Err(NoGrant::Unavailable(cause))
+                if cause.reason == Reason::Credential && self.refresh().await =>
+            {
+                secret_hash = self.secret_hash(user).await?;
+                self.start(user, secret_hash.as_deref()).await?
+            }
+            started => started?,
+        };
         let tokens = self.respond(user, secret_hash.as_deref(), session, answer).await?;
         Ok(Grant {
             access_token: tokens.access_token.ok_or_else(unreadable)?.into(),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
-use domain::{ProviderSession, ProviderTokens, Timestamp, TokenUse, Unavailable, UserIdentifier};
+use domain::{ProviderSession, ProviderTokens, Reason, Timestamp, TokenUse, Unavailable, UserIdentifier};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, Validation};
@@ -15,9 +15,12 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use settings::Settings;
 
+use crate::SYSTEM;
 use crate::failure::unavailable;
 use crate::jwks::Jwks;
 
+/// What an access token needs to speak for its user at the pool; those of managed login may lack it.
+const OWN_SCOPE: &str = "aws.cognito.signin.user.admin";
 /// The longest token looked at, in bytes: Cognito's stay well below.
 const MAX_TOKEN: usize = 16 * 1024;
 
@@ -38,10 +41,18 @@ struct Claims {
     // Of access tokens.
     client_id: Option<String>,
     username: Option<String>,
+    scope: Option<String>,
     // Of ID tokens.
     aud: Option<String>,
     #[serde(rename = "cognito:username")]
     cognito_username: Option<String>,
+}
+
+/// A token that was verified offline.
+struct Verified {
+    session: ProviderSession,
+    /// Whether the pool answers to it about its own user.
+    own_scope: bool,
 }
 
 impl Tokens {
@@ -92,7 +103,7 @@ impl Tokens {
         token: &str,
         token_use: TokenUse,
         now: Timestamp,
-    ) -> Result<Option<ProviderSession>, Unavailable> {
+    ) -> Result<Option<Verified>, Unavailable> {
         if token.len() > MAX_TOKEN {
             return Ok(None);
         }
@@ -108,7 +119,8 @@ impl Tokens {
         Ok(self.accept(token.claims, token_use, now))
     }
 
-    fn accept(&self, claims: Claims, token_use: TokenUse, now: Timestamp) -> Option<ProviderSession> {
+    fn accept(&self, claims: Claims, token_use: TokenUse, now: Timestamp) -> Option<Verified> {
+        let own_scope = claims.scope.is_some_and(|scopes| scopes.split(' ').any(|scope| scope == OWN_SCOPE));
         let (client, user) = match (claims.token_use.as_str(), token_use) {
             ("access", _) => (claims.client_id?, claims.username?),
             ("id", TokenUse::ConnectToken) => (claims.aud?, claims.cognito_username?),
@@ -118,7 +130,8 @@ impl Tokens {
         if !self.clients.contains(&client) || expires <= now {
             return None;
         }
-        Some(ProviderSession { user: UserIdentifier::new(user).ok()?, expires })
+        let session = ProviderSession { user: UserIdentifier::new(user).ok()?, expires };
+        Some(Verified { session, own_scope })
     }
 }
 
@@ -131,18 +144,20 @@ impl ProviderTokens for Tokens {
     ) -> Result<Option<ProviderSession>, Unavailable> {
         // Only access tokens can be asked about.
         let token_use = if self.ask_pool { TokenUse::Session } else { token_use };
-        let session = self.read(token, token_use, now).await?;
-        if session.is_some() && self.ask_pool && !self.is_current(token).await? {
+        let Some(verified) = self.read(token, token_use, now).await? else { return Ok(None) };
+        if self.ask_pool && !(verified.own_scope && self.is_current(token).await?) {
             return Ok(None);
         }
-        Ok(session)
+        Ok(Some(verified.session))
     }
 
     /// GlobalSignOut: ends the user's access and refresh tokens, those of other devices included. The pool has no call that
     /// would end fewer by an access token.
     async fn revoke(&self, token: &str, now: Timestamp) -> Result<(), Unavailable> {
-        if self.read(token, TokenUse::Session, now).await?.is_none() {
-            return Ok(());
+        let Some(verified) = self.read(token, TokenUse::Session, now).await? else { return Ok(()) };
+        if !verified.own_scope {
+            // The pool would refuse it, just as it refuses a token that is void already.
+            return Err(Unavailable::new(SYSTEM, Reason::Refused).code("scope"));
         }
         match self.client.global_sign_out().access_token(token).send().await {
             Ok(_) => Ok(()),

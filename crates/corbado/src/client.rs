@@ -3,8 +3,10 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::{Reason, Unavailable};
-use outbound::{Answer, Failure, Https};
+use outbound::failure::unavailable;
+use outbound::{Answer, Https};
 use secrecy::{ExposeSecret, SecretString};
+use secrets::{Name, Secret};
 use serde::{Deserialize, Serialize};
 use settings::Settings;
 
@@ -13,12 +15,22 @@ use crate::SYSTEM;
 /// Source: Corbado's documentation; private clouds differ.
 const DEFAULT_URL: &str = "https://backendapi.cloud.corbado.io/v2";
 
-/// A client of Corbado's Backend API. Makes each call once.
+/// A client of Corbado's Backend API. Makes each call once; only one whose credential was refused is made again, where there is
+/// a newer credential.
 #[derive(Debug, Clone)]
 pub struct BackendApi {
     https: Https,
     base_url: String,
-    authorization: SecretString,
+    credential: Credential,
+}
+
+/// What proves to Corbado that a call is ours.
+#[derive(Debug, Clone)]
+enum Credential {
+    /// Basic, with the project id as the user.
+    ApiSecret { project: String, secret: Secret<SecretString> },
+    /// Bearer.
+    ApiKey(Secret<SecretString>),
 }
 
 /// Why a call brought no result.
@@ -30,12 +42,24 @@ pub enum CallError {
     Unavailable(Unavailable),
 }
 
+impl From<Unavailable> for CallError {
+    fn from(cause: Unavailable) -> Self {
+        Self::Unavailable(cause)
+    }
+}
+
 impl BackendApi {
-    /// Reads `CORBADO_BACKEND_API_URL`, `CORBADO_PROJECT_ID` and `CORBADO_API_KEY` or `CORBADO_API_SECRET`.
+    /// Reads `CORBADO_BACKEND_API_URL`, `CORBADO_PROJECT_ID` and `CORBADO_API_KEY` or `CORBADO_API_SECRET`, or the ARNs of
+    /// those two.
     pub fn from_settings(settings: &mut Settings<'_>, https: &Https) -> Option<Self> {
         let base_url = base_url(settings);
-        let authorization = authorization(settings);
-        Some(Self { https: https.clone(), base_url: base_url?, authorization: authorization? })
+        let credential = Credential::from_settings(settings);
+        Some(Self { https: https.clone(), base_url: base_url?, credential: credential? })
+    }
+
+    /// Fetches the credential, where it is not at hand.
+    pub(crate) async fn prepare(&self) -> Result<(), Unavailable> {
+        self.credential.header().await.map(drop)
     }
 
     /// Posts to a path below the base URL.
@@ -44,25 +68,72 @@ impl BackendApi {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, CallError> {
-        let unavailable = |reason| CallError::Unavailable(Unavailable::new(SYSTEM, reason));
-        let body = serde_json::to_string(body).map_err(|_| unavailable(Reason::Refused))?;
+        let body = serde_json::to_string(body).map_err(|_| Unavailable::new(SYSTEM, Reason::Refused))?;
         let url = format!("{}{path}", self.base_url);
-        let headers = [("authorization", self.authorization.expose_secret())];
-        let answer = self.https.post_json(&url, &headers, body).await;
-        let answer = answer.map_err(|failure| {
-            unavailable(match failure {
-                Failure::Timeout => Reason::Timeout,
-                Failure::Transport => Reason::Transport,
-                Failure::TooLarge => Reason::Unreadable,
-                Failure::Request => Reason::Refused,
-            })
-        })?;
+        let answer = self.attempt(&url, body.clone()).await?;
+        // A credential that is refused has consumed nothing.
+        let answer = if answer.status == 401 && self.credential.refresh().await {
+            self.attempt(&url, body).await?
+        } else {
+            answer
+        };
         if answer.status == 200 {
             let unreadable = Unavailable::new(SYSTEM, Reason::Unreadable).status(answer.status);
             return crate::read_object(&answer.body).ok_or(CallError::Unavailable(unreadable));
         }
         Err(refusal(&answer))
     }
+
+    async fn attempt(&self, url: &str, body: String) -> Result<Answer, Unavailable> {
+        let authorization = self.credential.header().await?;
+        let headers = [("authorization", authorization.expose_secret())];
+        let answer = self.https.post_json(url, &headers, body).await;
+        answer.map_err(|failure| unavailable(SYSTEM, failure))
+    }
+}
+
+impl Credential {
+    /// Reads the credential: Bearer with an API key, else Basic with project id and API secret.
+    fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
+        const KEY: Name = Name { value: "CORBADO_API_KEY", arn: "CORBADO_API_KEY_SECRET_ARN" };
+        const SECRET: Name = Name { value: "CORBADO_API_SECRET", arn: "CORBADO_API_SECRET_ARN" };
+        const RULE: &str = "printable ASCII without spaces";
+        if let Some(key) = Secret::from_settings(settings, KEY, RULE, word)? {
+            return Some(Self::ApiKey(key));
+        }
+        let project = settings.optional("CORBADO_PROJECT_ID").unwrap_or_default().trim().to_owned();
+        let secret = Secret::from_settings(settings, SECRET, RULE, word)?;
+        if secret.is_none() {
+            let rule = "required, or CORBADO_API_SECRET_ARN, unless there is an API key";
+            settings.problem(SECRET.value, rule);
+        }
+        Some(Self::ApiSecret { project, secret: secret? })
+    }
+
+    /// The header `authorization`.
+    async fn header(&self) -> Result<SecretString, Unavailable> {
+        Ok(match self {
+            Self::ApiKey(key) => format!("Bearer {}", key.current().await?.expose_secret()).into(),
+            Self::ApiSecret { project, secret } => {
+                let secret = secret.current().await?;
+                let pair = format!("{project}:{}", secret.expose_secret());
+                format!("Basic {}", BASE64_STANDARD.encode(pair)).into()
+            }
+        })
+    }
+
+    async fn refresh(&self) -> bool {
+        match self {
+            Self::ApiKey(secret) | Self::ApiSecret { secret, .. } => secret.refresh().await,
+        }
+    }
+}
+
+/// Reads one word that can stand in a header.
+fn word(text: &SecretString) -> Option<SecretString> {
+    let text = text.expose_secret().trim();
+    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    good.then(|| SecretString::from(text))
 }
 
 /// Classifies an answer that is no success.
@@ -101,30 +172,6 @@ fn base_url(settings: &mut Settings<'_>) -> Option<String> {
         root = shorter.trim_end_matches('/');
     }
     Some(format!("{root}/v2"))
-}
-
-/// Reads the credential: Bearer with an API key, else Basic with project id and API secret.
-fn authorization(settings: &mut Settings<'_>) -> Option<SecretString> {
-    let header = |text: &SecretString, make: &dyn Fn(&str) -> String| {
-        let text = text.expose_secret().trim();
-        text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| SecretString::from(make(text)))
-    };
-    let (name, header) = if let Some(key) = settings.secret("CORBADO_API_KEY") {
-        ("CORBADO_API_KEY", header(&key, &|key| format!("Bearer {key}")))
-    } else if let Some(secret) = settings.secret("CORBADO_API_SECRET") {
-        let project = settings.optional("CORBADO_PROJECT_ID").unwrap_or_default();
-        let basic = |secret: &str| {
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{secret}", project.trim())))
-        };
-        ("CORBADO_API_SECRET", header(&secret, &basic))
-    } else {
-        settings.problem("CORBADO_API_SECRET", "required, unless CORBADO_API_KEY is set");
-        return None;
-    };
-    if header.is_none() {
-        settings.problem(name, "printable ASCII without spaces");
-    }
-    header
 }
 
 #[cfg(test)]
@@ -168,18 +215,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn authenticates_by_basic_or_bearer() {
-        let shown = |pairs: &[(&str, &str)]| {
-            read(pairs, authorization).map(|header| header.expose_secret().to_owned())
+    #[tokio::test]
+    async fn authenticates_by_basic_or_bearer() {
+        let shown = async |pairs: &[(&str, &str)]| match read(pairs, Credential::from_settings) {
+            Ok(credential) => Ok(credential.header().await.unwrap().expose_secret().to_owned()),
+            Err(problems) => Err(problems),
         };
         let project = ("CORBADO_PROJECT_ID", "pro-1");
-        let secret = ("CORBADO_API_SECRET", "s3cret");
-        assert_eq!(shown(&[project, secret]), Ok("Basic cHJvLTE6czNjcmV0".to_owned()));
-        assert_eq!(shown(&[project, secret, ("CORBADO_API_KEY", "k1")]), Ok("Bearer k1".to_owned()));
-        assert!(shown(&[project]).unwrap_err().starts_with("CORBADO_API_SECRET: required"));
-        let newline = shown(&[("CORBADO_API_KEY", "planted\nx: y")]).unwrap_err();
+        let secret = ("CORBADO_API_SECRET", " s3cret ");
+        assert_eq!(shown(&[project, secret]).await, Ok("Basic cHJvLTE6czNjcmV0".to_owned()));
+        let both = [project, secret, ("CORBADO_API_KEY", "k1")];
+        assert_eq!(shown(&both).await, Ok("Bearer k1".to_owned()));
+        assert!(shown(&[project]).await.unwrap_err().starts_with("CORBADO_API_SECRET: required"));
+        let newline = shown(&[("CORBADO_API_KEY", "planted\nx: y")]).await.unwrap_err();
         assert_eq!(newline, "CORBADO_API_KEY: printable ASCII without spaces");
+        let twice = shown(&[project, secret, ("CORBADO_API_SECRET_ARN", "arn:aws:x")]).await.unwrap_err();
+        assert_eq!(twice, "CORBADO_API_SECRET_ARN: not together with CORBADO_API_SECRET");
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! The domain's verifier: cheap checks here, the verdict at Corbado.
 
-use domain::{
-    Inspected, NotVerified, PasskeyVerifier, Reason, Rejection, SignedPasskeyData, Timestamp, Unavailable,
-};
+use domain::{Inspected, NotVerified, PasskeyVerifier, Rejection, SignedPasskeyData, Timestamp, Unavailable};
 use outbound::Https;
 use serde::{Deserialize, Serialize};
 use settings::Settings;
 
 use crate::client::{BackendApi, CallError};
-use crate::{SYSTEM, token};
+use crate::token;
 
 /// Verifies `signedPasskeyData` of one Corbado project.
 #[derive(Debug, Clone)]
@@ -44,6 +42,10 @@ impl PasskeyVerifier for Verifier {
         token::read(token.expose())?.check(token, &self.project, now)
     }
 
+    async fn prepare(&self) -> Result<(), Unavailable> {
+        self.api.prepare().await
+    }
+
     /// `POST /passkey/verifySignedData`, once. A failed verification is a 200 with another result than `success`.
     async fn confirm(&self, inspected: &Inspected) -> Result<(), NotVerified> {
         let request =
@@ -59,7 +61,7 @@ impl PasskeyVerifier for Verifier {
             "invalid_challenge" => "invalid_challenge",
             "user_mismatch" => "user_mismatch",
             "generic_error" => "generic_error",
-            _ => return Err(Unavailable::new(SYSTEM, Reason::Unreadable).status(200).into()),
+            _ => "unknown",
         };
         Err(Rejection::Verdict(verdict).into())
     }

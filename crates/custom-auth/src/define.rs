@@ -6,13 +6,13 @@ use events::{Defined, Round};
 /// Decides what comes after the rounds so far.
 ///
 /// A token counts once, so a wrong answer cannot become right: there is no second challenge. Rounds of another kind (a
-/// password by SRP, say) are no part of this sign-in and end it, too. A user whom the pool does not know goes the same way, and
-/// gets no tokens at its end.
-pub fn define(rounds: &[Round], user_exists: bool) -> Defined {
+/// password by SRP, say) are no part of this sign-in and end it, too. A user whom the pool does not know,
+/// or who must use the password first, goes the same way, and gets no tokens at its end.
+pub fn define(rounds: &[Round], may_sign_in: bool) -> Defined {
     match rounds {
         [] => Defined::CHALLENGE,
         [Round { challenge_name: Some(name), challenge_result: Some(true) }]
-            if name == CUSTOM_CHALLENGE && user_exists =>
+            if name == CUSTOM_CHALLENGE && may_sign_in =>
         {
             Defined::TOKENS
         }

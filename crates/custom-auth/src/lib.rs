@@ -10,30 +10,35 @@ pub mod define;
 
 use std::time::Duration;
 
-use backend::{Counters, Https, Trust, Verifier, login_proofs};
+use backend::{Counters, Https, Secret, Trust, Verifier, login_proofs};
 use domain::{
-    Answer, FlowNonce, Judgement, LoginProofs, NoJudgement, PasskeyIdentifier, PasskeyVerifier, Timestamp,
-    VerdictLog, judge,
+    Answer, BadProof, FlowNonce, Inspected, Judgement, LoginProofs, NotVerified, PasskeyIdentifier,
+    PasskeyVerifier, Reason, Rejection, SignedPasskeyData, Timestamp, Unavailable, VerdictLog, Wrong, judge,
 };
 use events::{Created, CustomAuth, Defined, Response, Trigger, Verified};
 use lambda::{Call, Code, Problem, Reply};
 use settings::Settings;
+use tokio::time::Instant;
 
 use crate::define::define;
 
-/// The longest time that Corbado may take: what is left of the function's own must do for the record of its verdict.
-const CORBADO_LIMIT: Duration = Duration::from_secs(2);
 /// Cognito waits five seconds, then asks again, three times in all.
 const BUDGET: Duration = Duration::from_secs(4);
+/// The longest time that Corbado may take.
+const CORBADO_LIMIT: Duration = Duration::from_secs(2);
+/// The latest time at which Corbado is asked: later, its verdict might come too late to be recorded, and the token were lost.
+const ASK_BY: Duration = Duration::from_millis(1500);
+/// The longest time that one attempt at the log may take.
+const LOG_LIMIT: Duration = Duration::from_secs(1);
 /// How long a repeated call waits before it looks again whether the first one has come to a verdict.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(250);
 
 /// The triggers, with Corbado and the log of verdicts behind them.
 #[derive(Debug)]
 pub struct App<V = Verifier, L = Counters> {
     verifier: V,
     log: L,
-    proofs: Option<LoginProofs>,
+    proofs: Option<Secret<LoginProofs>>,
     pool: Option<String>,
 }
 
@@ -48,9 +53,9 @@ impl App {
             let rule = "id: Cognito names the user who signs in, and knows no other name here";
             settings.problem("CONNECT_TOKEN_IDENTIFIER", rule);
         }
-        let https = https?.at_most(CORBADO_LIMIT);
-        let log = Counters::from_settings(settings, &https);
-        let verifier = Verifier::from_settings(settings, &https);
+        let https = https?;
+        let log = Counters::from_settings(settings, &https.clone().at_most(LOG_LIMIT));
+        let verifier = Verifier::from_settings(settings, &https.at_most(CORBADO_LIMIT));
         identifier.filter(|identifier| *identifier == PasskeyIdentifier::Id)?;
         Some(Self { verifier: verifier?, log: log?, proofs: proofs?, pool })
     }
@@ -71,19 +76,60 @@ where
         let Some(user) = &event.user else { return wrong("userName: missing or malformed") };
         let Some(text) = &response.answer else { return wrong("challengeAnswer: no text") };
         let Some(flow) = &response.flow else { return wrong("privateChallengeParameters: no nonce") };
-        let answer = Answer { text, user, user_exists: event.user_exists, flow };
-        // Cognito has asked twice, and the other call is at it. The edge ends the wait.
+        let answer = Answer { text, user, may_sign_in: event.may_sign_in, flow };
+        let verifier = InTime { verifier: &self.verifier, started: Instant::now() };
         loop {
-            match judge(&self.verifier, &self.log, self.proofs.as_ref(), &answer, now).await {
-                Ok(Judgement::Correct) => return Ok(Ok(())),
-                Ok(Judgement::Wrong(cause)) => return wrong(&cause.to_string()),
-                Ok(Judgement::Open) => tokio::time::sleep(POLL).await,
-                Err(cause @ (NoJudgement::Unavailable(_) | NoJudgement::Lost)) => {
-                    return Err(Problem::new(Code::ProviderUnavailable, cause));
+            let proofs = match &self.proofs {
+                Some(proofs) if answer.is_meant_as_proof() => {
+                    Some(proofs.current().await.map_err(unavailable)?)
                 }
+                _ => None,
+            };
+            match judge(&verifier, &self.log, proofs.as_deref(), &answer, now).await {
+                Ok(Judgement::Correct) => return Ok(Ok(())),
+                // Made with a secret that is newer than ours, perhaps.
+                Ok(Judgement::Wrong(Wrong::Proof(BadProof::Mismatch))) if self.refresh_proofs().await => {}
+                Ok(Judgement::Wrong(cause)) => return wrong(&cause.to_string()),
+                // Cognito has asked twice, and the other call is at it. The edge ends the wait.
+                Ok(Judgement::Open) => tokio::time::sleep(POLL).await,
+                Err(cause) => return Err(unavailable(cause)),
             }
         }
     }
+
+    async fn refresh_proofs(&self) -> bool {
+        match &self.proofs {
+            Some(proofs) => proofs.refresh().await,
+            None => false,
+        }
+    }
+}
+
+/// A verifier that is asked while there is time for its answer, and no later: a token that nobody was asked about is not used up.
+struct InTime<'a, V> {
+    verifier: &'a V,
+    started: Instant,
+}
+
+impl<V: PasskeyVerifier + Sync> PasskeyVerifier for InTime<'_, V> {
+    fn inspect(&self, token: SignedPasskeyData, now: Timestamp) -> Result<Inspected, Rejection> {
+        self.verifier.inspect(token, now)
+    }
+
+    async fn prepare(&self) -> Result<(), Unavailable> {
+        self.verifier.prepare().await
+    }
+
+    async fn confirm(&self, inspected: &Inspected) -> Result<(), NotVerified> {
+        if self.started.elapsed() > ASK_BY {
+            return Err(Unavailable::new("deadline", Reason::Timeout).into());
+        }
+        self.verifier.confirm(inspected).await
+    }
+}
+
+fn unavailable(cause: impl std::fmt::Display) -> Problem {
+    Problem::new(Code::ProviderUnavailable, cause)
 }
 
 impl<V, L> lambda::Trigger for App<V, L>
@@ -108,7 +154,7 @@ where
         };
         match &event.trigger {
             Trigger::Define(rounds) => {
-                let defined = define(rounds, event.user_exists);
+                let defined = define(rounds, event.may_sign_in);
                 let outcome = match defined {
                     Defined::CHALLENGE => "challenge_wanted",
                     Defined::TOKENS => "signed_in",

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::login_proof::{BadProof, LoginProof, LoginProofs};
-use crate::passkey::SKEW;
+use crate::passkey::REMEMBERED;
 use crate::session::hash;
 use crate::{
     NotVerified, PasskeyVerifier, Rejection, ReplayKey, SignedPasskeyData, Timestamp, Unavailable,
@@ -139,10 +139,17 @@ pub struct Answer<'a> {
     pub text: &'a SecretString,
     /// The user who signs in.
     pub user: &'a UserIdentifier,
-    /// Whether the provider knows the user: if not, all is done as if it did, and the answer is wrong.
-    pub user_exists: bool,
+    /// Whether the provider knows the user and lets them sign in so: if not, all is done as if it did, and the answer is wrong.
+    pub may_sign_in: bool,
     /// The run of the sign-in.
     pub flow: &'a FlowNonce,
+}
+
+impl Answer<'_> {
+    /// Tells whether this is meant to be a login proof, and not a token.
+    pub fn is_meant_as_proof(&self) -> bool {
+        LoginProof::is_meant_by(self.text.expose_secret())
+    }
 }
 
 /// The judgement on an answer.
@@ -168,9 +175,9 @@ pub enum Wrong {
     /// A login proof that was used before.
     #[error("login proof: used before")]
     ProofUsed,
-    /// The provider does not know the user.
-    #[error("user: not found")]
-    UserNotFound,
+    /// The provider does not know the user, or wants another way of signing in.
+    #[error("user: not found, or may not sign in")]
+    User,
     /// Refused when it was judged first.
     #[error("refused before")]
     RefusedBefore,
@@ -198,7 +205,7 @@ pub async fn judge(
     now: Timestamp,
 ) -> Result<Judgement, NoJudgement> {
     let text = answer.text.expose_secret();
-    if LoginProof::is_meant_by(text) {
+    if answer.is_meant_as_proof() {
         judge_proof(log, proofs, &LoginProof::new(text), answer, now).await
     } else {
         judge_token(verifier, log, SignedPasskeyData::new(text), answer, now).await
@@ -220,9 +227,10 @@ async fn judge_token(
     if inspected.user() != answer.user {
         return wrong(Rejection::OtherUser);
     }
+    verifier.prepare().await?;
     let key = ReplayKey::token(inspected.token());
     let flow = FlowKey::new(answer.user, answer.flow);
-    let until = inspected.expires().plus(SKEW);
+    let until = inspected.expires().plus(REMEMBERED);
     if let Some(known) = begin(log, key, flow, until, now, Rejection::Replayed.into()).await? {
         return Ok(known);
     }
@@ -254,7 +262,7 @@ async fn judge_proof(
     };
     let key = ReplayKey::login_proof(proof);
     let flow = FlowKey::new(answer.user, answer.flow);
-    if let Some(known) = begin(log, key, flow, expires.plus(SKEW), now, Wrong::ProofUsed).await? {
+    if let Some(known) = begin(log, key, flow, expires.plus(REMEMBERED), now, Wrong::ProofUsed).await? {
         return Ok(known);
     }
     accept(log, key, flow, answer).await
@@ -286,9 +294,9 @@ async fn accept(
     flow: FlowKey,
     answer: &Answer<'_>,
 ) -> Result<Judgement, NoJudgement> {
-    if !answer.user_exists {
+    if !answer.may_sign_in {
         log.conclude(key, flow, Verdict::Refused).await?;
-        return Ok(Judgement::Wrong(Wrong::UserNotFound));
+        return Ok(Judgement::Wrong(Wrong::User));
     }
     log.conclude(key, flow, Verdict::Accepted).await?;
     Ok(Judgement::Correct)

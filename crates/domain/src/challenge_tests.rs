@@ -23,6 +23,10 @@ impl PasskeyVerifier for Corbado {
         claims.check(token, "pro-1", now)
     }
 
+    async fn prepare(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
     async fn confirm(&self, inspected: &Inspected) -> Result<(), NotVerified> {
         let token = inspected.token().expose().to_owned();
         let mut asked = self.asked.lock().unwrap();
@@ -111,7 +115,7 @@ impl World {
     fn judge_at(&self, text: &str, user: &str, flow: u8, exists: bool, now: Timestamp) -> String {
         let (text, user) = (SecretString::from(text), UserIdentifier::new(user).unwrap());
         let flow = FlowNonce::from_random([flow; 32]);
-        let answer = Answer { text: &text, user: &user, user_exists: exists, flow: &flow };
+        let answer = Answer { text: &text, user: &user, may_sign_in: exists, flow: &flow };
         match now_or_never(judge(&self.corbado, &self.log, self.proofs.as_ref(), &answer, now)) {
             Ok(Judgement::Correct) => "correct".into(),
             Ok(Judgement::Wrong(wrong)) => wrong.to_string(),
@@ -196,14 +200,14 @@ fn an_answer_that_was_never_concluded_stays_open() {
 fn an_unknown_user_costs_the_same_and_gets_a_no() {
     let world = World::new();
     let judge = |token| world.judge_at(token, "ada", 1, false, at(0));
-    assert_eq!(judge("ada.yes"), "user: not found");
+    assert_eq!(judge("ada.yes"), "user: not found, or may not sign in");
     assert_eq!(judge("ada.yes"), "refused before");
     assert_eq!(judge("ada.no"), "signedPasskeyData: verdict: invalid_signature");
     assert_eq!(judge("ada.down"), "none: corbado: timeout");
     assert_eq!(world.asked(), 3);
     assert_eq!(judge("garbage"), "signedPasskeyData: malformed token");
     let proof = world.proofs.as_ref().unwrap().make(&UserIdentifier::new("ada").unwrap(), [1; 16], at(0));
-    assert_eq!(judge(proof.expose()), "user: not found");
+    assert_eq!(judge(proof.expose()), "user: not found, or may not sign in");
 }
 
 #[test]

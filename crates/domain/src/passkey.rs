@@ -1,7 +1,7 @@
 //! From a `signedPasskeyData` token to a proven user.
 //!
-//! [`verify_passkey`] is the only way: cheap checks of the claims, agreement with the user the caller
-//! named, then Corbado's verdict. The claims alone prove nothing.
+//! [`verify_passkey`] is the way: cheap checks of the claims, agreement with the user the caller named, then Corbado's verdict. The
+//! claims alone prove nothing. Where an identity provider asks, and may ask again, [`crate::judge`] does the same.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{Claim, ReplayGuard, ReplayKey, Timestamp, Unavailable, UserIdentifier};
 
 /// How far the clocks of Corbado and this machine may lie apart.
-pub(crate) const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_secs(60);
+/// How much longer than its end a token is remembered: where it is good for as long as clocks may lie apart, another clock may be
+/// behind by as much.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(2 * SKEW.as_secs());
 /// The longest time that a token may have left. Real ones have five minutes; a used token is remembered until its end, which
 /// anybody could otherwise set to the end of time.
 const MAX_LIFETIME: Duration = Duration::from_secs(3600);
@@ -176,6 +179,9 @@ pub trait PasskeyVerifier {
     /// Reads the token and makes the cheap checks; asks nobody.
     fn inspect(&self, token: SignedPasskeyData, now: Timestamp) -> Result<Inspected, Rejection>;
 
+    /// Makes ready to ask: fetches what that needs, and consumes nothing.
+    fn prepare(&self) -> impl Future<Output = Result<(), Unavailable>> + Send;
+
     /// Asks for the verdict, which consumes the token: never repeated once the request may have arrived.
     /// `Ok` means that the verdict was exactly `success` for the inspected user.
     fn confirm(&self, inspected: &Inspected) -> impl Future<Output = Result<(), NotVerified>> + Send;
@@ -194,8 +200,9 @@ pub async fn verify_passkey(
 ) -> Result<VerifiedPasskey, NotVerified> {
     let inspected = verifier.inspect(token, now)?;
     inspected.agree_with(claimed)?;
+    verifier.prepare().await?;
     let key = ReplayKey::token(&inspected.token);
-    if guard.claim(key, inspected.expires.plus(SKEW), now).await? == Claim::Replayed {
+    if guard.claim(key, inspected.expires.plus(REMEMBERED), now).await? == Claim::Replayed {
         return Err(Rejection::Replayed.into());
     }
     verifier.confirm(&inspected).await?;

@@ -56,7 +56,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// A user whose identity is proven. There is no other way to a session.
+/// A user whose identity is proven. There is no other way to a session of ours.
 #[derive(Debug)]
 pub struct ProvenUser(UserIdentifier);
 

@@ -10,8 +10,8 @@ use settings::Settings;
 use crate::SYSTEM;
 use crate::failure::{is_condition_failed, unavailable};
 
-/// A table. Needs the permissions GetItem, PutItem, UpdateItem, DeleteItem and BatchWriteItem on it, and Query on its
-/// index.
+/// A table. Needs the permissions GetItem, PutItem, UpdateItem and DeleteItem on it; to end all sessions of a user also
+/// BatchWriteItem, and Query on its index.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub(crate) client: Client,
@@ -38,8 +38,9 @@ impl Table {
     }
 }
 
-/// What tells a call's own item from anybody else's.
-const OWN: &str = "#owner = :owner";
+/// What tells a call's own item from anybody else's; one that was changed meanwhile is not to be written over by an attempt that
+/// arrives late.
+const OWN: &str = "(#owner = :owner AND attribute_not_exists(verdict))";
 
 /// Sends a write on `condition`; `false` if the condition was not met.
 ///

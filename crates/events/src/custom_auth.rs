@@ -27,8 +27,9 @@ pub struct CustomAuth<'a> {
     pub pool: Option<String>,
     /// `userName`; `None` where it is missing or no user's.
     pub user: Option<UserIdentifier>,
-    /// Whether the pool knows the user: `userNotFound` is absent, null or false.
-    pub user_exists: bool,
+    /// Whether the pool knows the user, and wants no other way of signing in first: `userNotFound` is absent, null or false, and
+    /// `cognito:user_status` among the attributes absent or `CONFIRMED`.
+    pub may_sign_in: bool,
     /// What is asked.
     pub trigger: Trigger,
 }
@@ -136,6 +137,8 @@ const MAX_MEMBERS: usize = 64;
 #[serde(rename_all = "camelCase")]
 struct RequestWire<'a> {
     #[serde(borrow)]
+    user_attributes: Option<&'a RawValue>,
+    #[serde(borrow)]
     session: Option<&'a RawValue>,
     #[serde(borrow)]
     user_not_found: Option<&'a RawValue>,
@@ -154,6 +157,12 @@ struct RoundWire<'a> {
     challenge_name: Option<&'a RawValue>,
     #[serde(borrow)]
     challenge_result: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct AttributesWire<'a> {
+    #[serde(borrow, rename = "cognito:user_status")]
+    status: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -190,7 +199,8 @@ impl<'a> CustomAuth<'a> {
         Ok(Self {
             pool: whole.get("userPoolId").and_then(value),
             user: user.and_then(|user| UserIdentifier::new(user).ok()),
-            user_exists: request.user_not_found.is_none_or(|it| value(it) == Some(false)),
+            may_sign_in: request.user_not_found.is_none_or(|it| value(it) == Some(false))
+                && request.user_attributes.is_none_or(may_sign_in),
             trigger,
             whole,
         })
@@ -216,6 +226,13 @@ impl<'a> CustomAuth<'a> {
 /// Reads a value of a type; `None` if it is of another.
 fn value<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
     serde_json::from_str(value.get()).ok()
+}
+
+fn may_sign_in(attributes: &RawValue) -> bool {
+    match read::object::<AttributesWire>(attributes.get().as_bytes()) {
+        Ok(wire) => wire.status.is_none_or(|status| value::<String>(status).as_deref() == Some("CONFIRMED")),
+        Err(_) => false,
+    }
 }
 
 fn rounds(session: Option<&RawValue>) -> Vec<Round> {

@@ -89,7 +89,7 @@ fn reads_answers_of_any_type() {
 }
 
 #[test]
-fn knows_no_user_by_default_only_where_the_pool_does() {
+fn users_sign_in_unless_the_pool_says_otherwise() {
     let rows = [
         (json!({}), true),
         (json!({"userNotFound": null}), true),
@@ -97,10 +97,20 @@ fn knows_no_user_by_default_only_where_the_pool_does() {
         (json!({"userNotFound": true}), false),
         (json!({"userNotFound": "false"}), false),
         (json!({"userNotFound": 0}), false),
+        (json!({"userAttributes": null}), true),
+        (json!({"userAttributes": {}}), true),
+        (json!({"userAttributes": {"cognito:user_status": null}}), true),
+        (json!({"userAttributes": {"cognito:user_status": "CONFIRMED"}}), true),
+        (json!({"userAttributes": {"cognito:user_status": "CONFIRMED"}, "userNotFound": true}), false),
+        (json!({"userAttributes": {"cognito:user_status": "FORCE_CHANGE_PASSWORD"}}), false),
+        (json!({"userAttributes": {"cognito:user_status": "RESET_REQUIRED"}}), false),
+        (json!({"userAttributes": {"cognito:user_status": "NEW_STATUS"}}), false),
+        (json!({"userAttributes": {"cognito:user_status": 1}}), false),
+        (json!({"userAttributes": []}), false),
     ];
     for (request, expected) in rows {
         let text = event(DEFINE, request.clone());
-        assert_eq!(CustomAuth::parse(&text).unwrap().user_exists, expected, "{request}");
+        assert_eq!(CustomAuth::parse(&text).unwrap().may_sign_in, expected, "{request}");
     }
     let of = |name: Value| {
         let text = json!({"triggerSource": DEFINE, "request": {}, "userName": name}).to_string();

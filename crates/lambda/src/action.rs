@@ -1,5 +1,6 @@
 //! What a function implements, and the edge that calls it.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -7,11 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
+use outbound::timing;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::caller::{Caller, CallerPolicy};
+use crate::caller::{Caller, CallerPolicy, NotAdmitted, Refused};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
 use crate::{render, telemetry};
@@ -118,6 +120,8 @@ impl Reply {
 pub struct Invocation<'a> {
     /// Finds the log line.
     pub request_id: &'a str,
+    /// Finds the trace, where there is one.
+    pub trace_id: Option<&'a str>,
     /// When Lambda will stop the function.
     pub deadline: Option<SystemTime>,
 }
@@ -141,6 +145,26 @@ struct Handled {
     user_ref: Option<String>,
     result: Result<Reply, Problem>,
     panicked: bool,
+    bad_signature: bool,
+}
+
+impl Handled {
+    fn new(shape: Shape, result: Result<Reply, Problem>) -> Self {
+        Self { shape, caller: None, user_ref: None, result, panicked: false, bad_signature: false }
+    }
+
+    fn refused(shape: Shape, problem: Problem) -> Self {
+        Self::new(shape, Err(problem))
+    }
+
+    fn not_admitted(shape: Shape, not_admitted: &NotAdmitted) -> Self {
+        let problem = match not_admitted {
+            NotAdmitted::Refused(cause) => Problem::new(Code::Unauthenticated, cause),
+            NotAdmitted::Unavailable(cause) => Problem::new(Code::ProviderUnavailable, cause),
+        };
+        let bad_signature = matches!(not_admitted, NotAdmitted::Refused(Refused::Signature(_)));
+        Self { bad_signature, ..Self::refused(shape, problem) }
+    }
 }
 
 impl<A: Action> Edge<A> {
@@ -161,9 +185,18 @@ impl<A: Action> Edge<A> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Crashed> {
+        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+    }
+
+    async fn respond_within(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Box<RawValue>, Crashed> {
         let started = Instant::now();
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let handled = self.handle(payload, invocation, now).await;
+        let (handled, upstream) = timing::measure(self.handle(payload, invocation, now)).await;
 
         let (status, body) = match &handled.result {
             Ok(reply) => (200, reply.body.clone()),
@@ -186,8 +219,9 @@ impl<A: Action> Edge<A> {
             user_ref: handled.user_ref.as_deref(),
             cause,
             duration: started.elapsed(),
-            request_id: invocation.request_id,
+            upstream,
             cold_start,
+            bad_signature: handled.bad_signature,
         });
 
         if handled.panicked && handled.shape == Shape::Direct {
@@ -204,38 +238,41 @@ impl<A: Action> Edge<A> {
     }
 
     async fn handle(&self, payload: &str, invocation: Invocation<'_>, now: SystemTime) -> Handled {
-        let refused = |shape, problem| Handled {
-            shape,
-            caller: None,
-            user_ref: None,
-            result: Err(problem),
-            panicked: false,
-        };
-        let (shape, event, admitted) = match envelope::recognise(payload) {
-            Arrived::Direct(event) => (Shape::Direct, event, self.callers.admit_direct()),
-            // Any gateway understands format 1.0's answer.
-            Arrived::Unknown(cause) => return refused(Shape::V1, Problem::new(Code::InvalidRequest, cause)),
+        let (shape, event, http) = match envelope::recognise(payload) {
+            Arrived::Direct(event) => (Shape::Direct, event, None),
+            Arrived::Unknown(cause) => {
+                // Any gateway understands format 1.0's answer.
+                return Handled::refused(Shape::V1, Problem::new(Code::InvalidRequest, cause));
+            }
             Arrived::Http(request) => {
                 if let Err(problem) = check_http(&request) {
-                    return refused(request.shape, problem);
+                    return Handled::refused(request.shape, problem);
                 }
-                let admitted = self.callers.admit_http(&request, now);
-                (request.shape, request.body.into(), admitted)
+                (request.shape, Cow::Borrowed(&[][..]), Some(request))
             }
+        };
+        let started = Instant::now();
+        let budget = remaining(invocation.deadline, now);
+        let admitted = match &http {
+            None => self.callers.admit_direct().map_err(NotAdmitted::from),
+            Some(request) => match in_time(Box::pin(self.callers.admit_http(request, now)), budget).await {
+                Ok(admitted) => admitted,
+                Err(gave_up) => return Handled::refused(shape, gave_up.problem()),
+            },
         };
         let caller = match admitted {
             Ok(caller) => caller,
-            Err(cause) => return refused(shape, Problem::new(Code::Unauthenticated, cause)),
+            Err(not_admitted) => return Handled::not_admitted(shape, &not_admitted),
         };
+        let event = http.map_or(event, |request| request.body.into());
         let call = Call::new(caller, now);
-        let (result, panicked) =
-            self.answer_in_time(&event, &call, remaining(invocation.deadline, now)).await;
+        let left = budget.map(|budget| budget.saturating_sub(started.elapsed()));
+        let (result, panicked) = self.answer_in_time(&event, &call, left).await;
         Handled {
-            shape,
             caller: Some(call.caller.kind()),
             user_ref: call.user_ref.into_inner(),
-            result,
             panicked,
+            ..Handled::new(shape, result)
         }
     }
 
@@ -247,8 +284,10 @@ impl<A: Action> Edge<A> {
     ) -> (Result<Reply, Problem>, bool) {
         match in_time(Box::pin(self.action.answer(event, call)), budget).await {
             Ok(result) => (result, false),
-            Err(GaveUp::Panic) => (self.action.failed(Problem::new(Code::InternalError, "panic")), true),
-            Err(GaveUp::Deadline) => (self.action.failed(GaveUp::out_of_time()), false),
+            Err(gave_up) => {
+                let panicked = matches!(gave_up, GaveUp::Panic);
+                (self.action.failed(gave_up.problem()), panicked)
+            }
         }
     }
 }
@@ -260,8 +299,11 @@ pub(crate) enum GaveUp {
 }
 
 impl GaveUp {
-    pub(crate) fn out_of_time() -> Problem {
-        Problem::new(Code::ProviderUnavailable, "deadline: out of time")
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::Panic => Problem::new(Code::InternalError, "panic"),
+            Self::Deadline => Problem::new(Code::ProviderUnavailable, "deadline: out of time"),
+        }
     }
 }
 

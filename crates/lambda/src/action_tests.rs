@@ -37,7 +37,8 @@ async fn respond_with(
     let callers = CallerPolicy::from_settings(&mut settings);
     let edge = Edge::new(Echo, settings.finish(callers).unwrap());
     let now = UNIX_EPOCH + Duration::from_secs(NOW);
-    let answer = edge.respond(payload, Invocation { request_id: "req-1", deadline }, now).await?;
+    let answer =
+        edge.respond(payload, Invocation { request_id: "req-1", trace_id: None, deadline }, now).await?;
     Ok(serde_json::from_str(answer.get()).unwrap())
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::ExposeSecret;
+use secrets::{Name, Secret};
 use settings::Settings;
 use webhooks::{BadSignature, SignatureHeaders, SigningSecret};
 
@@ -49,13 +50,13 @@ pub struct CallerPolicy {
 
 #[derive(Debug)]
 enum HttpAuth {
-    Signature { secrets: Vec<SigningSecret>, tolerance: Duration },
+    Signature { secrets: Option<Secret<Vec<SigningSecret>>>, tolerance: Duration },
     Iam,
 }
 
 impl CallerPolicy {
-    /// Reads `ACTION_CALLER_AUTH`, `ACTION_SIGNING_SECRETS`, `ACTION_SIGNATURE_TOLERANCE_SECONDS` and
-    /// `ACTION_DIRECT_INVOCATION`.
+    /// Reads `ACTION_CALLER_AUTH`, `ACTION_SIGNING_SECRETS` or `ACTION_SIGNING_SECRET_ARN`,
+    /// `ACTION_SIGNATURE_TOLERANCE_SECONDS` and `ACTION_DIRECT_INVOCATION`.
     pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
         let iam = settings.choice("ACTION_CALLER_AUTH", &[("signature", false), ("iam", true)], Some(false));
         let secrets = read_secrets(settings);
@@ -71,7 +72,7 @@ impl CallerPolicy {
 
     /// Tells whether every HTTP request will be refused for want of a secret.
     pub fn refuses_all_http(&self) -> bool {
-        matches!(&self.http, HttpAuth::Signature { secrets, .. } if secrets.is_empty())
+        matches!(&self.http, HttpAuth::Signature { secrets: None, .. })
     }
 
     /// Admits a direct invocation, unless those are denied.
@@ -79,22 +80,57 @@ impl CallerPolicy {
         if self.direct { Ok(Caller::Direct) } else { Err(Refused::Direct) }
     }
 
-    /// Admits an HTTP request that is signed, or carries IAM's word, at `now`.
-    pub(crate) fn admit_http(&self, request: &HttpRequest, now: SystemTime) -> Result<Caller, Refused> {
+    /// Admits an HTTP request that is signed, or carries IAM's word, at `now`. A signature that does not fit may have been made
+    /// with a newer secret than the known one.
+    pub(crate) async fn admit_http(
+        &self,
+        request: &HttpRequest,
+        now: SystemTime,
+    ) -> Result<Caller, NotAdmitted> {
         let (secrets, tolerance) = match &self.http {
             HttpAuth::Signature { secrets, tolerance } => (secrets, *tolerance),
             HttpAuth::Iam if request.iam => return Ok(Caller::Iam),
-            HttpAuth::Iam => return Err(Refused::NoIam),
+            HttpAuth::Iam => return Err(Refused::NoIam.into()),
         };
         let headers = SignatureHeaders {
             id: single(&request.headers, "webhook-id")?,
             timestamp: single(&request.headers, "webhook-timestamp")?,
             signatures: single(&request.headers, "webhook-signature")?,
         };
+        let secrets = secrets.as_ref().ok_or(BadSignature::NoSecret)?;
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let signed_at = webhooks::verify(secrets, headers, &request.body, seconds, tolerance)?;
+        let verify =
+            |secrets: &[SigningSecret]| webhooks::verify(secrets, headers, &request.body, seconds, tolerance);
+        let current = secrets.current().await.map_err(NotAdmitted::Unavailable)?;
+        let signed_at = match verify(&current) {
+            Err(BadSignature::Mismatch) if secrets.refresh().await => {
+                verify(&secrets.current().await.map_err(NotAdmitted::Unavailable)?)?
+            }
+            verified => verified?,
+        };
         let valid_until = UNIX_EPOCH + Duration::from_secs(signed_at) + tolerance + MARGIN;
         Ok(Caller::Signed { id: headers.id.to_owned(), valid_until })
+    }
+}
+
+/// Why a caller is not admitted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotAdmitted {
+    /// It proves nothing.
+    Refused(Refused),
+    /// The secret could not be fetched, so nobody can say.
+    Unavailable(secrets::Unavailable),
+}
+
+impl From<Refused> for NotAdmitted {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<BadSignature> for NotAdmitted {
+    fn from(bad: BadSignature) -> Self {
+        Self::Refused(bad.into())
     }
 }
 
@@ -116,15 +152,13 @@ fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, BadSi
     }
 }
 
-fn read_secrets(settings: &mut Settings<'_>) -> Option<Vec<SigningSecret>> {
-    const NAME: &str = "ACTION_SIGNING_SECRETS";
-    let Some(text) = settings.secret(NAME) else {
-        return Some(Vec::new());
-    };
-    let secrets: Option<_> =
-        text.expose_secret().split_ascii_whitespace().map(SigningSecret::parse).collect();
-    if secrets.is_none() {
-        settings.problem(NAME, "one or more of whsec_ and the base64 of 24 to 64 bytes, separated by spaces");
-    }
-    secrets
+#[allow(clippy::option_option, reason = "a setting may be malformed, and may be absent")]
+fn read_secrets(settings: &mut Settings<'_>) -> Option<Option<Secret<Vec<SigningSecret>>>> {
+    const NAME: Name = Name { value: "ACTION_SIGNING_SECRETS", arn: "ACTION_SIGNING_SECRET_ARN" };
+    let rule = "one or more of whsec_ and the base64 of 24 to 64 bytes, separated by spaces";
+    Secret::from_settings(settings, NAME, rule, |text| {
+        let secrets: Option<Vec<_>> =
+            text.expose_secret().split_ascii_whitespace().map(SigningSecret::parse).collect();
+        secrets.filter(|secrets| !secrets.is_empty())
+    })
 }

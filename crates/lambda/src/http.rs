@@ -12,9 +12,10 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
+use outbound::timing;
 use serde_json::value::RawValue;
 
-use crate::action::{Crashed, GaveUp, Invocation, MAX_BODY, in_time, remaining};
+use crate::action::{Crashed, Invocation, MAX_BODY, in_time, remaining};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
 use crate::{render, telemetry};
@@ -75,16 +76,28 @@ impl<S: HttpService> HttpEdge<S> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Crashed> {
+        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+    }
+
+    async fn respond_within(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Box<RawValue>, Crashed> {
         let started = Instant::now();
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let (shape, response) = match envelope::recognise(payload) {
-            Arrived::Http(request) => (request.shape, self.answer(request, invocation, now).await),
-            // Any gateway understands format 1.0's answer.
-            Arrived::Unknown(cause) => (Shape::V1, Err(Problem::new(Code::InvalidRequest, cause))),
-            Arrived::Direct(_) => {
-                (Shape::Direct, Err(Problem::new(Code::InvalidRequest, "envelope: no HTTP request")))
+        let answer = async {
+            match envelope::recognise(payload) {
+                Arrived::Http(request) => (request.shape, self.answer(request, invocation, now).await),
+                // Any gateway understands format 1.0's answer.
+                Arrived::Unknown(cause) => (Shape::V1, Err(Problem::new(Code::InvalidRequest, cause))),
+                Arrived::Direct(_) => {
+                    (Shape::Direct, Err(Problem::new(Code::InvalidRequest, "envelope: no HTTP request")))
+                }
             }
         };
+        let ((shape, response), upstream) = timing::measure(answer).await;
         let mut response = response.unwrap_or_else(|problem| refusal::<S>(&problem, invocation.request_id));
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -104,8 +117,9 @@ impl<S: HttpService> HttpEdge<S> {
             user_ref: logged.user_ref.as_deref(),
             cause: logged.cause.as_deref(),
             duration: started.elapsed(),
-            request_id: invocation.request_id,
+            upstream,
             cold_start,
+            bad_signature: false,
         });
 
         // Header values of ours are ASCII; one that is not is dropped rather than sent in another form.
@@ -133,8 +147,7 @@ impl<S: HttpService> HttpEdge<S> {
         let request = plain_request(request, context)?;
         match in_time(Box::pin(self.service.call(request)), remaining(invocation.deadline, now)).await {
             Ok(response) => Ok(response),
-            Err(GaveUp::Panic) => Err(Problem::new(Code::InternalError, "panic")),
-            Err(GaveUp::Deadline) => Err(GaveUp::out_of_time()),
+            Err(gave_up) => Err(gave_up.problem()),
         }
     }
 }

@@ -30,7 +30,7 @@ impl HttpService for Echo {
 
 async fn respond(payload: &Value) -> Value {
     let deadline = UNIX_EPOCH + Duration::from_secs(5);
-    let invocation = Invocation { request_id: "req-1", deadline: Some(deadline) };
+    let invocation = Invocation { request_id: "req-1", trace_id: None, deadline: Some(deadline) };
     let answer = HttpEdge::new(Echo).respond(&payload.to_string(), invocation, UNIX_EPOCH).await.unwrap();
     serde_json::from_str(answer.get()).unwrap()
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lambda_runtime::{Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use settings::Settings;
@@ -22,8 +22,9 @@ pub async fn run<A: Action + 'static>(
     from_settings: impl FnOnce(&mut Settings<'_>) -> Option<A>,
 ) -> ExitCode {
     let edge = |settings: &mut Settings<'_>| {
-        let callers = CallerPolicy::from_settings(settings);
+        // First whatever trusts more: its client serves the others, too.
         let action = from_settings(settings);
+        let callers = CallerPolicy::from_settings(settings);
         Some(Edge::new(action?, callers?))
     };
     let Some(edge) = start(edge) else { return ExitCode::FAILURE };
@@ -31,9 +32,9 @@ pub async fn run<A: Action + 'static>(
         telemetry::log_refuses_all_http(A::NAME);
     }
     let edge = Arc::new(edge);
-    serve(move |payload, id, deadline, now| {
+    serve(move |event, now| {
         let edge = Arc::clone(&edge);
-        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+        async move { edge.respond(event.payload.get(), invocation(&event.context), now).await }
     })
     .await
 }
@@ -46,9 +47,9 @@ pub async fn run_http<S: HttpService + 'static>(
         return ExitCode::FAILURE;
     };
     let edge = Arc::new(edge);
-    serve(move |payload, id, deadline, now| {
+    serve(move |event, now| {
         let edge = Arc::clone(&edge);
-        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+        async move { edge.respond(event.payload.get(), invocation(&event.context), now).await }
     })
     .await
 }
@@ -61,17 +62,17 @@ pub async fn run_trigger<T: Trigger + 'static>(
         return ExitCode::FAILURE;
     };
     let edge = Arc::new(edge);
-    serve(move |payload, id, deadline, now| {
+    serve(move |event, now| {
         let edge = Arc::clone(&edge);
-        async move { edge.respond(payload.get(), Invocation { request_id: &id, deadline }, now).await }
+        async move { edge.respond(event.payload.get(), invocation(&event.context), now).await }
     })
     .await
 }
 
 /// Starts logging and reads the configuration.
 fn start<T>(from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>) -> Option<T> {
-    telemetry::start();
     let mut settings = Settings::from_env();
+    telemetry::Telemetry::from_settings(&settings).start();
     // The runtime panics where one is missing.
     for name in [
         "AWS_LAMBDA_RUNTIME_API",
@@ -87,14 +88,22 @@ fn start<T>(from_settings: impl FnOnce(&mut Settings<'_>) -> Option<T>) -> Optio
     settings.finish(value).map_err(|problems| telemetry::log_start_failure(&problems)).ok()
 }
 
-async fn serve<F, E>(respond: impl Fn(Box<RawValue>, String, Option<SystemTime>, SystemTime) -> F) -> ExitCode
+/// The runtime's word on an event.
+fn invocation(context: &Context) -> Invocation<'_> {
+    Invocation {
+        request_id: &context.request_id,
+        trace_id: context.xray_trace_id.as_deref(),
+        deadline: UNIX_EPOCH.checked_add(Duration::from_millis(context.deadline)),
+    }
+}
+
+async fn serve<F, E>(respond: impl Fn(LambdaEvent<Box<RawValue>>, SystemTime) -> F) -> ExitCode
 where
     F: Future<Output = Result<Box<RawValue>, E>>,
     Fault: From<E>,
 {
     let handler = tower::service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        let deadline = UNIX_EPOCH.checked_add(Duration::from_millis(event.context.deadline));
-        let answer = respond(event.payload, event.context.request_id, deadline, SystemTime::now());
+        let answer = respond(event, SystemTime::now());
         async move {
             answer.await.map_err(|error| {
                 let Fault { error_type, error_message } = error.into();

@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use outbound::timing;
 use serde_json::value::RawValue;
 
-use crate::action::{Call, Crashed, GaveUp, Invocation, Reply, in_time, remaining};
+use crate::action::{Call, Crashed, Invocation, Reply, in_time, remaining};
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
 use crate::telemetry;
@@ -55,15 +56,24 @@ impl<T: Trigger> TriggerEdge<T> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Fault> {
+        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+    }
+
+    async fn respond_within(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> Result<Box<RawValue>, Fault> {
         let started = Instant::now();
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
         let call = Call::new(Caller::Direct, now);
         let budget = remaining(invocation.deadline, now).map_or(T::BUDGET, |left| left.min(T::BUDGET));
         let work = Box::pin(self.trigger.answer(payload, &call));
-        let result = match in_time(work, Some(budget)).await {
+        let (done, upstream) = timing::measure(in_time(work, Some(budget))).await;
+        let result = match done {
             Ok(result) => result,
-            Err(GaveUp::Panic) => Err(Problem::new(Code::InternalError, "panic")),
-            Err(GaveUp::Deadline) => Err(GaveUp::out_of_time()),
+            Err(gave_up) => Err(gave_up.problem()),
         };
 
         let (outcome, code, cause) = match &result {
@@ -84,8 +94,9 @@ impl<T: Trigger> TriggerEdge<T> {
             user_ref: call.user_ref(),
             cause,
             duration: started.elapsed(),
-            request_id: invocation.request_id,
+            upstream,
             cold_start,
+            bad_signature: false,
         });
         let reply = result.map_err(|problem| Fault::of(problem.code, T::FAILURE))?;
         RawValue::from_string(reply.body).map_err(|_| Fault::of(Code::InternalError, T::FAILURE))
@@ -127,7 +138,7 @@ mod tests {
     }
 
     async fn respond(payload: &str, deadline: Option<SystemTime>) -> Result<String, Fault> {
-        let invocation = Invocation { request_id: "r", deadline };
+        let invocation = Invocation { request_id: "r", trace_id: None, deadline };
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         let answer = TriggerEdge::new(Scripted).respond(payload, invocation, now).await;
         answer.map(|json| json.get().to_owned())

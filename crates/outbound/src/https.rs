@@ -15,6 +15,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use settings::Settings;
 
+use crate::timing::Timed;
+
 /// The roots of AWS's own certificate authority.
 const AMAZON: &str = include_str!("../roots/amazon.pem");
 /// The roots behind the common hosts and CDNs.
@@ -41,6 +43,10 @@ pub struct Https {
     connector: SharedHttpConnector,
     timeout: Duration,
 }
+
+/// A client that other readers of the settings may use, too.
+#[derive(Clone)]
+struct Shared(Trust, Https);
 
 /// An answer of any status.
 #[derive(Debug)]
@@ -71,7 +77,14 @@ pub enum Failure {
 impl Https {
     /// Reads `UPSTREAM_TIMEOUT_MS` and `TLS_ROOTS_FILE`. Where one is malformed, that is noted and its default taken, so
     /// that whatever needs a client can be read, too, and all problems be told together.
+    ///
+    /// A client that was made of the same settings before is shared: making one means reading the roots.
     pub fn from_settings(settings: &mut Settings<'_>, trust: Trust) -> Option<Self> {
+        if let Some(Shared(known, https)) = settings.shared()
+            && (known == trust || known == Trust::Public)
+        {
+            return Some(https);
+        }
         let timeout = settings.number("UPSTREAM_TIMEOUT_MS", DEFAULT_TIMEOUT_MS, 50..=30_000);
         let roots = settings.optional("TLS_ROOTS_FILE").and_then(|path| {
             let roots = std::fs::read_to_string(path).ok().filter(|pem| readable_roots(pem));
@@ -83,8 +96,9 @@ impl Https {
         let roots = roots.unwrap_or_else(|| embedded_roots(trust));
         let timeout = Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT_MS));
         let https = Self::new(&roots, timeout);
-        if https.is_none() {
-            settings.problem("TLS_ROOTS_FILE", "roots that can be trusted");
+        match &https {
+            Some(https) => settings.share(Shared(trust, https.clone())),
+            None => settings.problem("TLS_ROOTS_FILE", "roots that can be trusted"),
         }
         https
     }
@@ -97,7 +111,8 @@ impl Https {
             .tls_provider(Provider::rustls(CryptoMode::Ring))
             .tls_context(TlsContext::builder().with_trust_store(roots).build().ok()?)
             .build();
-        Some(Self { connector: SharedHttpConnector::new(connector), timeout })
+        let connector = SharedHttpConnector::new(Timed(SharedHttpConnector::new(connector)));
+        Some(Self { connector, timeout })
     }
 
     /// The same client with a time limit of `limit`, where that is less than its own.

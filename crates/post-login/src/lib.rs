@@ -61,6 +61,9 @@ pub enum Refusal {
     /// The token is no proof.
     #[error("signedPasskeyData: {0}")]
     ProofRejected(Rejection),
+    /// The token names a user who could not sign in, were it verified.
+    #[error("signedPasskeyData: {0}")]
+    NotForThisUser(NoSession),
     /// The proven user gets no session.
     #[error(transparent)]
     NoSession(#[from] NoSession),
@@ -195,7 +198,9 @@ impl From<Refusal> for Problem {
         let code = match refusal {
             Refusal::Replayed => Code::Replayed,
             Refusal::ProofRequired => Code::ProofRequired,
-            Refusal::ProofRejected(_) | Refusal::NoGrant(NoGrant::Refused) => Code::ProofRejected,
+            Refusal::ProofRejected(_) | Refusal::NotForThisUser(_) | Refusal::NoGrant(NoGrant::Refused) => {
+                Code::ProofRejected
+            }
             Refusal::NoSession(NoSession::UserNotFound | NoSession::MayNotSignIn)
             | Refusal::NoGrant(NoGrant::User) => Code::LoginRefused,
             Refusal::NoSession(NoSession::Unavailable(_))

@@ -2,7 +2,7 @@
 //!
 //! The proof goes to the pool, whose trigger (the function `custom-auth`) verifies it: nothing of it is used up here.
 
-use backend::{Counters, Https, SignIn, login_proofs, passkey_identifier};
+use backend::{Counters, Https, Secret, SignIn, login_proofs, passkey_identifier};
 use domain::{
     Grant, LoginProofs, NoSession, PasskeyIdentifier, PasskeyVerifier, ProviderSignIn, ReplayGuard,
     Timestamp, User, UserDirectory, UserIdentifier,
@@ -17,7 +17,7 @@ use crate::{Refusal, random};
 pub struct IssueTokens<G = Counters, P = SignIn> {
     guard: G,
     sign_in: P,
-    proofs: Option<LoginProofs>,
+    proofs: Option<Secret<LoginProofs>>,
 }
 
 impl IssueTokens {
@@ -55,13 +55,17 @@ impl<G: ReplayGuard, P: ProviderSignIn> IssueTokens<G, P> {
             (Some(token), claimed) => {
                 let inspected = verifier.inspect(token, now)?;
                 inspected.agree_with(claimed.as_ref())?;
-                let user = allowed(users, inspected.user()).await?;
+                // Nobody has verified the token yet: whether its user exists is not for its bearer to know.
+                let user = allowed(users, inspected.user()).await.map_err(|refusal| match refusal {
+                    Refusal::NoSession(no_session) => Refusal::NotForThisUser(no_session),
+                    other => other,
+                })?;
                 (user, inspected.token().expose().to_owned())
             }
             (None, Some(claimed)) => {
                 let proofs = self.proofs.as_ref().ok_or(Refusal::ProofRequired)?;
                 let user = allowed(users, &claimed).await?;
-                let proof = proofs.make(&user, random()?, now);
+                let proof = proofs.current().await?.make(&user, random()?, now);
                 (user, proof.expose().to_owned())
             }
             (None, None) => return Err(Refusal::ProofRequired),
@@ -74,7 +78,7 @@ impl<G: ReplayGuard, P: ProviderSignIn> IssueTokens<G, P> {
 /// Finds a user who may sign in, as the directory spells the id. Who must change or reset the password first is sent to the
 /// classic login, whatever the pool would do.
 async fn allowed(users: &impl UserDirectory, id: &UserIdentifier) -> Result<UserIdentifier, Refusal> {
-    let user = users.find(id).await?.ok_or(NoSession::UserNotFound)?;
+    let user = users.find(id).await.map_err(Refusal::Unavailable)?.ok_or(NoSession::UserNotFound)?;
     if !user.may_sign_in() {
         return Err(NoSession::MayNotSignIn.into());
     }

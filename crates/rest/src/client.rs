@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use domain::{Reason, Unavailable};
-use outbound::{Answer, Failure, Https};
+use outbound::failure::unavailable;
+use outbound::{Answer, Https};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use settings::Settings;
@@ -73,19 +74,21 @@ impl AuthSystem {
     }
 
     async fn attempt<T: for<'de> Deserialize<'de>>(&self, url: &str, body: &str) -> Result<T, Unavailable> {
-        let headers = self.credential.headers(body)?;
+        let answer = self.send(url, body).await?;
+        // A credential that is refused has changed nothing.
+        let answer = if answer.status == 401 && self.credential.refresh().await {
+            self.send(url, body).await?
+        } else {
+            answer
+        };
+        read(&answer)
+    }
+
+    async fn send(&self, url: &str, body: &str) -> Result<Answer, Unavailable> {
+        let headers = self.credential.headers(body).await?;
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
         let answer = self.https.post_json(url, &headers, body.to_owned()).await;
-        let answer = answer.map_err(|failure| {
-            let reason = match failure {
-                Failure::Timeout => Reason::Timeout,
-                Failure::Transport => Reason::Transport,
-                Failure::TooLarge => Reason::Unreadable,
-                Failure::Request => Reason::Refused,
-            };
-            Unavailable::new(SYSTEM, reason)
-        })?;
-        read(&answer)
+        answer.map_err(|failure| unavailable(SYSTEM, failure))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Values never appear in a problem, only names and rules: a setting may be a secret.
 
+use std::any::Any;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 pub struct Settings<'a> {
     lookup: Lookup<'a>,
     problems: Vec<Problem>,
+    shared: Vec<Box<dyn Any>>,
 }
 
 /// Gives a setting's value by its name.
@@ -52,7 +54,7 @@ impl Settings<'static> {
 impl<'a> Settings<'a> {
     /// Reads from any lookup, so that tests need not touch the environment.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String> + 'a) -> Self {
-        Self { lookup: Box::new(lookup), problems: Vec::new() }
+        Self { lookup: Box::new(lookup), problems: Vec::new(), shared: Vec::new() }
     }
 
     /// Reads a setting that may be absent.
@@ -128,6 +130,16 @@ impl<'a> Settings<'a> {
             self.problem(name, format!("one of {}", words.join(", ")));
         }
         chosen
+    }
+
+    /// Gives what another reader has made of the settings and shares, such as a client that is costly to make.
+    pub fn shared<T: Clone + 'static>(&self) -> Option<T> {
+        self.shared.iter().rev().find_map(|value| value.downcast_ref().cloned())
+    }
+
+    /// Shares a value with the readers to come; the last one of a type counts.
+    pub fn share<T: Clone + 'static>(&mut self, value: T) {
+        self.shared.push(Box::new(value));
     }
 
     /// Notes a problem; one that two readers find is noted once.

@@ -17,14 +17,14 @@ const MAX_ID: usize = 256;
 /// The longest `webhook-signature` accepted, in bytes: room for some 40 candidates.
 const MAX_SIGNATURES: usize = 2048;
 
-/// A signing secret: `whsec_` and the base64 of 24 to 64 bytes.
+/// A signing secret: the base64 of 24 to 64 bytes, mostly with `whsec_` before it.
 #[derive(Debug, Clone)]
 pub struct SigningSecret(SecretSlice<u8>);
 
 impl SigningSecret {
-    /// Reads `whsec_…`.
+    /// Reads `whsec_…`; without the prefix, too, since secrets that a cloud generates have none.
     pub fn parse(text: &str) -> Option<Self> {
-        let key = BASE64_STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
+        let key = BASE64_STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()?;
         KEY_BYTES.contains(&key.len()).then(|| Self(SecretSlice::from(key)))
     }
 
@@ -216,8 +216,10 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(SigningSecret::parse(&text).is_some(), expected, "{text}");
         }
-        assert!(SigningSecret::parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_none());
+        assert!(SigningSecret::parse("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_some());
         assert!(SigningSecret::parse("whsec_***").is_none());
+        assert!(SigningSecret::parse(&"a1B2".repeat(11)).is_some(), "44 letters and digits");
+        assert!(SigningSecret::parse("whsec_whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_none());
         assert!(!format!("{:?}", secret()).contains("49"));
     }
 }
