@@ -2,14 +2,17 @@ PORT ?= 9000
 VIA ?= direct
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
+LINT_TOOLS := target/lint-tools
+# A stage of infra/samconfig.toml.
+STAGE ?= dev
 # Holds Corbado's published description of its Backend API.
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test check fmt lint doc compile deployable build tools
+.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke tools lint-tools
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: compile ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
 	$(SANDBOX) run --port $(PORT)
@@ -23,8 +26,14 @@ $(SANDBOX):
 watch: tools compile ## Serve the functions under cargo-lambda: edit, save, call again.
 	$(SANDBOX) watch --port $(PORT) --cargo-lambda $(TOOLS)/bin/cargo-lambda
 
-test: tools compile deployable ## Run all tests; installs what they need below target/.
+test: tools compile deployable test-shims test-infra ## Run all tests; installs what they need below target/.
 	cargo test --workspace --locked
+
+test-shims: compile ## Run what is pasted into Corbado against the real functions.
+	node --test --test-reporter=spec tests/corbado/*.test.mjs
+
+test-infra: tools lint-tools deployable ## Lint the template and the pipeline, deploy the template on an emulator.
+	$(TOOLS)/bin/python -B -m unittest discover -s tests/infra
 
 check: fmt lint doc test ## Run what CI runs.
 
@@ -47,8 +56,16 @@ FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api -p custom-aut
 deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
 
-build: tools ## Build what is deployed, for Lambda, below target/lambda.
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS)
+build: tools ## Build what is deployed, for Lambda, below target/lambda (ARCH=arm64).
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS) \
+		$(if $(ARCH),--$(subst _,-,$(ARCH)))
+
+# The pipeline deploys what another job has built, so nothing is built here.
+deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
+	$(LINT_TOOLS)/bin/sam deploy --template infra/template.yaml --config-env $(STAGE)
+
+smoke: lint-tools ## Ask a deployment whether it answers and refuses strangers (STAGE=dev).
+	$(LINT_TOOLS)/bin/sam list stack-outputs --config-file infra/samconfig.toml --config-env $(STAGE) --output json | python3 infra/smoke
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 
@@ -57,4 +74,12 @@ $(TOOLS)/.installed: tests/requirements.txt tests/amplify/package-lock.json Make
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	cd $(TOOLS) && rm -rf package && npm pack --silent $(CORBADO_SDK) | xargs tar -xzf
 	mkdir -p $(TOOLS)/amplify && cp tests/amplify/package*.json $(TOOLS)/amplify && npm ci --silent --prefix $(TOOLS)/amplify
+	@touch $@
+
+lint-tools: $(LINT_TOOLS)/.installed ## Install what lints and deploys below target/.
+
+# Apart from the test tools: both pin the AWS libraries, and not to the same versions.
+$(LINT_TOOLS)/.installed: tests/infra/requirements.txt
+	python3 -m venv $(LINT_TOOLS)
+	$(LINT_TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/infra/requirements.txt
 	@touch $@
