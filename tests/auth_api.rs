@@ -714,3 +714,17 @@ async fn a_session_lasts_as_long_as_is_set() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
     assert!(u128::from(created) <= now && now < u128::from(expires));
 }
+
+/// A page can read why its request was too large, and one of a foreign origin cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_read_refusals_of_the_edge() {
+    let host = TestHost::start(&[]).await;
+    let megabyte = json!({"type": "x".repeat(1 << 20)});
+    let call = || Call::post("/auth/corbadoConnectToken", &megabyte);
+    let answer = call().send(&host).await;
+    assert_eq!(answer.refusal(), (413, "too_large"));
+    assert_eq!(answer.headers["access-control-allow-origin"], tests::host::ORIGIN);
+    assert_eq!(answer.headers["vary"], "origin");
+    let answer = call().header("origin", "https://evil.example.com").send(&host).await;
+    assert!(answer.headers["access-control-allow-origin"].is_null(), "{answer:?}");
+}

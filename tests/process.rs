@@ -501,6 +501,7 @@ async fn nothing_secret_is_logged() {
         ("AWS_SECRET_ACCESS_KEY", "planted-aws-secret"),
         ("AWS_SESSION_TOKEN", "planted-aws-token"),
         ("AWS_ENDPOINT_URL", url.as_str()),
+        ("METRICS_NAMESPACE", "Connect"),
         ("RUST_LOG", "trace"),
         ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
     ];
@@ -557,6 +558,7 @@ async fn nothing_secret_is_logged() {
     for word in ["planted", "cGxhbnRlZA", "usr-ada", "Bearer", "whsec_", "AKID", &secret_text(), &token] {
         assert!(!log.to_lowercase().contains(&word.to_lowercase()), "{word} in {log}");
     }
+    assert!(log.contains("CloudWatchMetrics"), "metrics are among the lines");
     // The lines are there, each is JSON, and each says what it must.
     assert!(lines.len() > 110, "{}", lines.len());
     for line in &lines {
@@ -565,6 +567,8 @@ async fn nothing_secret_is_logged() {
         for field in ["action", "outcome", "duration_ms", "request_id", "cold_start"] {
             assert!(!line[field].is_null(), "no {field} in {line}");
         }
+        // Lambda's own id of the trace, from the local host.
+        assert!(line["trace_id"].as_str().unwrap().starts_with("Root="), "{line}");
         assert_eq!(line["status"].is_null(), line["action"] == "custom-auth", "{line}");
     }
 }

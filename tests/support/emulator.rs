@@ -30,6 +30,8 @@ impl Emulator {
                 ("GATEWAY_PORT", port.to_string().as_str()),
                 ("MINISTACK_HOST", "127.0.0.1"),
                 ("STATE_DIR", &state.path().display().to_string()),
+                // What it leaves behind goes away with its state.
+                ("TMPDIR", &state.path().display().to_string()),
                 ("IOT_MTLS_ENABLED", "0"),
                 ("SFTP_ENABLED", "0"),
                 ("AUTH", "true"),

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use lambda::http::RequestContext;
 use lambda::{Code, HttpService, Problem};
 use settings::Settings;
@@ -49,6 +49,12 @@ impl App {
 impl HttpService for App {
     const NAME: &'static str = "auth-api";
     const FAILURE: &'static str = answer::FAILURE;
+
+    fn let_read(&self, origins: &HeaderMap, response: &mut Response<Bytes>) {
+        if let Ok(origin) = self.config.origins.admit(origins) {
+            self.config.origins.let_read(origin, response.headers_mut());
+        }
+    }
 
     /// Pages of foreign origins get no further than this; those of allowed ones may read every answer, refusals included.
     async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {

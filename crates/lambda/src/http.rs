@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use outbound::timing;
 use serde_json::value::RawValue;
 
@@ -26,6 +26,9 @@ pub trait HttpService: Send + Sync {
     const NAME: &'static str;
     /// The public text of an answer with status 500.
     const FAILURE: &'static str;
+
+    /// Adds to an answer that the edge made itself what pages need to read it; `origins` are the request's headers of this name.
+    fn let_read(&self, origins: &HeaderMap, response: &mut Response<Bytes>);
 
     /// Answers one request, which carries a [`RequestContext`] as extension; the answer may carry a [`Logged`].
     fn call(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
@@ -89,7 +92,16 @@ impl<S: HttpService> HttpEdge<S> {
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
         let answer = async {
             match envelope::recognise(payload) {
-                Arrived::Http(request) => (request.shape, self.answer(request, invocation, now).await),
+                Arrived::Http(request) => {
+                    let (shape, origins) = (request.shape, origins(&request));
+                    let answered = self.answer(request, invocation, now).await;
+                    let answered = answered.or_else(|problem| {
+                        let mut response = refusal::<S>(&problem, invocation.request_id);
+                        self.service.let_read(&origins, &mut response);
+                        Ok(response)
+                    });
+                    (shape, answered)
+                }
                 // Any gateway understands format 1.0's answer.
                 Arrived::Unknown(cause) => (Shape::V1, Err(Problem::new(Code::InvalidRequest, cause))),
                 Arrived::Direct(_) => {
@@ -150,6 +162,12 @@ impl<S: HttpService> HttpEdge<S> {
             Err(gave_up) => Err(gave_up.problem()),
         }
     }
+}
+
+/// The headers `origin`, for answers that are made without the rest of the request.
+fn origins(request: &HttpRequest) -> HeaderMap {
+    let values = request.headers.all("origin").into_iter();
+    values.filter_map(|value| Some((http::header::ORIGIN, HeaderValue::from_str(value).ok()?))).collect()
 }
 
 fn plain_request(request: HttpRequest, context: RequestContext) -> Result<Request<Bytes>, Problem> {

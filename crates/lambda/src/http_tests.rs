@@ -9,6 +9,12 @@ impl HttpService for Echo {
     const NAME: &'static str = "echo";
     const FAILURE: &'static str = "Failed to echo";
 
+    fn let_read(&self, origins: &HeaderMap, response: &mut Response<Bytes>) {
+        for origin in origins.get_all("origin") {
+            response.headers_mut().append("let-read", origin.clone());
+        }
+    }
+
     async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
         match request.uri().path() {
             "/panic" => panic!("planted"),
@@ -97,4 +103,20 @@ async fn refuses_what_is_no_request_and_survives_the_rest() {
         assert_eq!(body["error"], code, "{payload}");
         assert!(!answer.to_string().contains("planted"));
     }
+}
+
+/// Whatever the edge answers itself, pages of admitted origins may read it.
+#[tokio::test(start_paused = true)]
+async fn lets_pages_read_what_the_edge_answers() {
+    let origin = "https://app.example.com";
+    for (path, headers) in [
+        ("/a", json!({"origin": origin, "bad name": "x"})),
+        ("/panic", json!({"Origin": origin})),
+        ("/sleep", json!({"origin": origin})),
+    ] {
+        let answer = respond(&v2(path, headers)).await;
+        assert_eq!(answer["headers"]["let-read"], origin, "{path}");
+    }
+    let unread = respond(&v2("/a", json!({"origin": "line\nbreak"}))).await;
+    assert!(unread["headers"].get("let-read").is_none());
 }
