@@ -42,7 +42,7 @@ fn arrows_point_down() {
         .collect();
 
     let action: &[&str] = &["backend", "domain", "events", "lambda", "settings"];
-    let allowed: [(&str, &[&str]); 18] = [
+    let allowed: [(&str, &[&str]); 19] = [
         ("settings", &[]),
         ("domain", &[]),
         ("webhooks", &[]),
@@ -55,6 +55,7 @@ fn arrows_point_down() {
         ("dynamodb", &["domain", "outbound", "settings"]),
         ("rest", &["domain", "outbound", "secrets", "settings", "webhooks"]),
         ("sqlite", &["domain", "settings"]),
+        ("sqs", &["domain", "outbound", "settings"]),
         (
             "backend",
             &[
@@ -66,7 +67,7 @@ fn arrows_point_down() {
         ("custom-auth", action),
         ("pre-login", action),
         ("post-login", action),
-        ("post-append", action),
+        ("post-append", &["backend", "domain", "events", "lambda", "settings", "webhooks"]),
     ];
     let allowed: BTreeMap<String, BTreeSet<String>> = allowed
         .into_iter()

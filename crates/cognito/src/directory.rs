@@ -6,8 +6,8 @@ use aws_sdk_cognitoidentityprovider::types::{
     UserType,
 };
 use domain::{
-    AccountStatus, Candidate, MfaState, MfaUpdate, Profile, Reason, TypedIdentifier, Unavailable, User,
-    UserDirectory, UserIdentifier,
+    AccountStatus, Candidate, MfaState, MfaUpdate, Profile, Reason, Timestamp, TypedIdentifier, Unavailable,
+    User, UserDirectory, UserIdentifier,
 };
 use outbound::{Https, aws};
 use settings::Settings;
@@ -93,6 +93,7 @@ impl Directory {
             prefers_passkey,
             other_factor: !factors.is_empty(),
             unfinished: enabled && prefers_passkey && preference_missing,
+            last_update: attribute(attributes, &self.attributes.last_update).and_then(Timestamp::parse),
         }
     }
 

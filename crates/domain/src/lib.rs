@@ -4,6 +4,7 @@
 //! - [`identity`]: user identifiers and what was typed, validated.
 //! - [`time`]: a point in time, always passed in.
 //! - [`user`]: a user of the authentication system, and [`user::UserDirectory`], the port to it.
+//! - [`deferral`]: what is done later, and the port to where it is kept.
 //! - [`mfa`]: when a created passkey changes a user's MFA settings.
 //! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
 //! - [`session`]: sessions and the replay guard, with their ports.
@@ -18,6 +19,7 @@
 
 pub mod challenge;
 pub mod connect;
+pub mod deferral;
 pub mod identity;
 pub mod login_proof;
 pub mod mfa;
@@ -35,6 +37,7 @@ pub use challenge::{
 pub use connect::{
     ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject, PasskeyIdentifier,
 };
+pub use deferral::{Deferrals, Intent, pause_after};
 pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
 pub use login_proof::{BadProof, LoginProof, LoginProofs};
 pub use mfa::{MfaPolicy, MfaState, MfaUpdate};

@@ -13,6 +13,8 @@ pub struct MfaState {
     pub other_factor: bool,
     /// An earlier update broke off: the marks are there, the provider's own preference that goes with them is not.
     pub unfinished: bool,
+    /// The time of the last update, where one is kept.
+    pub last_update: Option<Timestamp>,
 }
 
 /// What to do for a user who has MFA already.
@@ -42,6 +44,12 @@ impl MfaState {
         };
         needed.then_some(MfaUpdate { at: now, policy })
     }
+
+    /// Decides the same about a passkey that was created at `at`, a while ago: what was written since then stays.
+    pub fn after_earlier_passkey(&self, policy: MfaPolicy, at: Timestamp) -> Option<MfaUpdate> {
+        let newer = self.last_update.is_some_and(|last| last > at || (last == at && !self.unfinished));
+        if newer { None } else { self.after_passkey(policy, at) }
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +70,7 @@ mod tests {
             ([true, true, true, false], false, false),
         ];
         for ([enabled, prefers_passkey, other_factor, unfinished], keep, prefer) in rows {
-            let state = MfaState { enabled, prefers_passkey, other_factor, unfinished };
+            let state = MfaState { enabled, prefers_passkey, other_factor, unfinished, last_update: None };
             let now = Timestamp::from_secs(1);
             assert_eq!(state.after_passkey(MfaPolicy::Keep, now).is_some(), keep, "keep {state:?}");
             assert_eq!(
@@ -70,6 +78,24 @@ mod tests {
                 prefer,
                 "prefer {state:?}"
             );
+        }
+    }
+    #[test]
+    fn what_was_written_since_stays() {
+        let at = Timestamp::from_secs;
+        let rows = [
+            (None, false, true),
+            (Some(9), false, true),
+            (Some(10), false, false),
+            (Some(10), true, true),
+            (Some(11), false, false),
+            (Some(11), true, false),
+        ];
+        for (last, unfinished, expected) in rows {
+            let state = MfaState { last_update: last.map(at), unfinished, ..MfaState::default() };
+            let update = state.after_earlier_passkey(MfaPolicy::Keep, at(10));
+            assert_eq!(update.is_some(), expected, "{last:?} {unfinished}");
+            assert!(update.is_none_or(|update| update.at == at(10)), "the time of the passkey, not of now");
         }
     }
 }

@@ -21,6 +21,11 @@ impl Timestamp {
         Self::from_millis(secs.saturating_mul(1000))
     }
 
+    /// Reads RFC 3339; fractions of a millisecond are dropped.
+    pub fn parse(text: &str) -> Option<Self> {
+        humantime::parse_rfc3339_weak(text).ok().map(Self::from)
+    }
+
     /// Milliseconds since the epoch.
     pub fn as_millis(self) -> u64 {
         self.0

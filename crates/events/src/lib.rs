@@ -5,6 +5,7 @@
 
 pub mod auth_api;
 pub mod custom_auth;
+pub mod deferred;
 pub mod post_append;
 pub mod post_login;
 pub mod pre_login;
@@ -14,6 +15,7 @@ pub use auth_api::{
     ConnectTokenAnswer, ConnectTokenRequest, KindField, LoginAnswer, LoginRequest, SessionAnswer,
 };
 pub use custom_auth::{Created, CustomAuth, Defined, Response, Round, Trigger, Verified};
+pub use deferred::Deferred;
 pub use post_append::PostAppend;
 pub use post_login::{PostLogin, SessionCreated, TokensIssued};
 pub use pre_login::{PreLogin, Resolved};
@@ -22,3 +24,10 @@ pub use read::Invalid;
 /// `{}`: done, and nothing to tell.
 #[derive(Debug, serde::Serialize)]
 pub struct Empty {}
+
+/// `{"deferred": true}`: kept, and done later.
+#[derive(Debug, serde::Serialize)]
+pub struct Later {
+    /// Always true.
+    pub deferred: bool,
+}

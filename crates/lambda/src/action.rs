@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::caller::{Caller, CallerPolicy, NotAdmitted, Refused};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
+use crate::queue::{self, Message};
 use crate::{render, telemetry};
 
 /// The largest HTTP body accepted, in bytes, decoded.
@@ -32,6 +33,21 @@ pub trait Action: Send + Sync {
 
     /// Answers one event from an authenticated caller.
     fn answer(&self, event: &[u8], call: &Call) -> impl Future<Output = Result<Reply, Problem>> + Send;
+
+    /// Tells whether batches of a queue's messages are for this action; without, such a batch is an event like any other.
+    fn takes_messages(&self) -> bool {
+        false
+    }
+
+    /// Works through a batch of messages, by `deadline` where there is one, and returns the ids of those to deliver again. Who
+    /// wrote a message is for the action to find out: the queue's poller invokes directly, and so may others.
+    fn take_messages(
+        &self,
+        messages: Vec<Message>,
+        _deadline: Option<Instant>,
+    ) -> impl Future<Output = Vec<String>> + Send {
+        async move { messages.into_iter().map(|message| message.id).collect() }
+    }
 
     /// Answers when time ran out or a panic was caught; the problem itself, unless the action's protocol wants otherwise.
     fn failed(&self, problem: Problem) -> Result<Reply, Problem> {
@@ -196,6 +212,27 @@ impl<A: Action> Edge<A> {
     ) -> Result<Box<RawValue>, Crashed> {
         let started = Instant::now();
         let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        if self.action.takes_messages()
+            && let Some(messages) = queue::recognise(payload)
+        {
+            let work = self.work_through(messages, invocation, now);
+            let ((answer, outcome, cause), upstream) = timing::measure(work).await;
+            telemetry::log_invocation(&telemetry::Line {
+                level: if cause.is_some() { tracing::Level::ERROR } else { tracing::Level::INFO },
+                action: A::NAME,
+                outcome,
+                code: cause.as_ref().map(|_| Code::ProviderUnavailable.as_str()),
+                status: None,
+                caller: Some("queue"),
+                user_ref: None,
+                cause: cause.as_deref(),
+                duration: started.elapsed(),
+                upstream,
+                cold_start,
+                bad_signature: false,
+            });
+            return RawValue::from_string(answer).map_err(|_| Crashed);
+        }
         let (handled, upstream) = timing::measure(self.handle(payload, invocation, now)).await;
 
         let (status, body) = match &handled.result {
@@ -235,6 +272,22 @@ impl<A: Action> Edge<A> {
             render::http(handled.shape, status, &headers, &body)
         };
         RawValue::from_string(answer).map_err(|_| Crashed)
+    }
+
+    /// Works through a batch: the answer, and what the log says of it. Where that panics, all of it is delivered again.
+    async fn work_through(
+        &self,
+        messages: Vec<Message>,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> (String, &'static str, Option<String>) {
+        let all: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
+        let budget = remaining(invocation.deadline, now);
+        let deadline = budget.map(|budget| Instant::now() + budget);
+        let work = self.action.take_messages(messages, deadline);
+        let failed = in_time(Box::pin(work), budget).await.unwrap_or_else(|_| all.clone());
+        let cause = (!failed.is_empty()).then(|| format!("{} of {} messages left", failed.len(), all.len()));
+        (queue::answer(&failed), "messages_taken", cause)
     }
 
     async fn handle(&self, payload: &str, invocation: Invocation<'_>, now: SystemTime) -> Handled {

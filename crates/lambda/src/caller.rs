@@ -59,7 +59,7 @@ impl CallerPolicy {
     /// `ACTION_SIGNATURE_TOLERANCE_SECONDS` and `ACTION_DIRECT_INVOCATION`.
     pub fn from_settings(settings: &mut Settings<'_>) -> Option<Self> {
         let iam = settings.choice("ACTION_CALLER_AUTH", &[("signature", false), ("iam", true)], Some(false));
-        let secrets = read_secrets(settings);
+        let secrets = signing_secrets(settings);
         let tolerance = settings.number("ACTION_SIGNATURE_TOLERANCE_SECONDS", 300, 1..=3600);
         let direct =
             settings.choice("ACTION_DIRECT_INVOCATION", &[("allow", true), ("deny", false)], Some(true));
@@ -152,13 +152,22 @@ fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, BadSi
     }
 }
 
+/// Reads `ACTION_SIGNING_SECRETS` or `ACTION_SIGNING_SECRET_ARN`; `Some(None)` where neither is set. Whoever reads them first
+/// shares them.
 #[allow(clippy::option_option, reason = "a setting may be malformed, and may be absent")]
-fn read_secrets(settings: &mut Settings<'_>) -> Option<Option<Secret<Vec<SigningSecret>>>> {
+pub fn signing_secrets(settings: &mut Settings<'_>) -> Option<Option<Secret<Vec<SigningSecret>>>> {
     const NAME: Name = Name { value: "ACTION_SIGNING_SECRETS", arn: "ACTION_SIGNING_SECRET_ARN" };
+    if let Some(secrets) = settings.shared::<Secret<Vec<SigningSecret>>>() {
+        return Some(Some(secrets));
+    }
     let rule = "one or more of whsec_ and the base64 of 24 to 64 bytes, separated by spaces";
-    Secret::from_settings(settings, NAME, rule, |text| {
+    let secrets = Secret::from_settings(settings, NAME, rule, |text| {
         let secrets: Option<Vec<_>> =
             text.expose_secret().split_ascii_whitespace().map(SigningSecret::parse).collect();
         secrets.filter(|secrets| !secrets.is_empty())
-    })
+    })?;
+    if let Some(secrets) = &secrets {
+        settings.share(secrets.clone());
+    }
+    Some(secrets)
 }

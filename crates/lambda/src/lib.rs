@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`action`]: [`Action`], what a function implements, and [`Edge`], which calls it.
+//! - [`queue`]: batches of a queue's messages.
 //! - [`runtime`]: [`run`], the whole of a function's `main`.
 //! - [`caller`]: who may call: direct invocation, signed HTTP, IAM.
 //! - [`problem`]: the stable error codes and their answers.
@@ -15,14 +16,16 @@ pub mod caller;
 mod envelope;
 pub mod http;
 pub mod problem;
+pub mod queue;
 mod render;
 pub mod runtime;
 pub mod telemetry;
 pub mod trigger;
 
 pub use action::{Action, Call, Crashed, Edge, Invocation, Reply};
-pub use caller::{Caller, CallerPolicy};
+pub use caller::{Caller, CallerPolicy, signing_secrets};
 pub use http::{HttpEdge, HttpService};
 pub use problem::{Code, Problem};
+pub use queue::Message;
 pub use runtime::{run, run_http, run_trigger};
 pub use trigger::{Fault, Trigger, TriggerEdge};

@@ -244,6 +244,11 @@ pub(crate) fn level(status: u16, cause: Option<&str>) -> Level {
     }
 }
 
+/// Logs why a message stays in its queue: no ids, names or bodies in it.
+pub fn log_message_left(cause: &dyn fmt::Display, deliveries: u32) {
+    tracing::warn!(target: TARGET, cause = %cause, deliveries, "message left in the queue");
+}
+
 /// Logs that a function cannot start.
 pub(crate) fn log_start_failure(problems: &settings::Problems) {
     tracing::error!(target: TARGET, cause = %problems, "the configuration is not valid");

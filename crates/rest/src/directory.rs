@@ -1,8 +1,8 @@
 //! Users.
 
 use domain::{
-    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, Profile, TypedIdentifier, Unavailable, User,
-    UserDirectory, UserIdentifier,
+    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, Profile, Timestamp, TypedIdentifier,
+    Unavailable, User, UserDirectory, UserIdentifier,
 };
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -67,6 +67,7 @@ struct Mfa {
     #[serde(deserialize_with = "nullable")]
     preferred_method: Option<String>,
     other_factor: Option<bool>,
+    last_update: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +102,7 @@ impl From<Mfa> for MfaState {
             enabled: mfa.enabled,
             prefers_passkey,
             other_factor: mfa.other_factor.unwrap_or(mfa.enabled && !prefers_passkey),
+            last_update: mfa.last_update.as_deref().and_then(Timestamp::parse),
             unfinished: false,
         }
     }

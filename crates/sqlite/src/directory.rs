@@ -1,8 +1,8 @@
 //! Users.
 
 use domain::{
-    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, Profile, TypedIdentifier, Unavailable, User,
-    UserDirectory, UserIdentifier,
+    AccountStatus, Candidate, MfaPolicy, MfaState, MfaUpdate, Profile, Timestamp, TypedIdentifier,
+    Unavailable, User, UserDirectory, UserIdentifier,
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
@@ -38,14 +38,14 @@ impl UserDirectory for Store {
         let id = id.clone();
         self.read(move |store| {
             let mut by_id = store.prepare_cached(
-                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email, email_verified
+                "SELECT id, status, mfa_enabled, preferred_mfa, last_mfa_update, display_name, email, email_verified
                  FROM users WHERE id = ?1",
             )?;
             if let Some(user) = by_id.query_row([id.as_str()], read_user).optional()? {
                 return Ok(Some(user));
             }
             let mut by_email = store.prepare_cached(
-                "SELECT id, status, mfa_enabled, preferred_mfa, display_name, email, email_verified
+                "SELECT id, status, mfa_enabled, preferred_mfa, last_mfa_update, display_name, email, email_verified
                  FROM users WHERE email_folded = ?1 AND email_verified LIMIT 2",
             )?;
             let found = by_email.query_map([fold(id.as_str())], read_user)?;
@@ -112,6 +112,7 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
             prefers_passkey,
             other_factor: enabled && !prefers_passkey,
             unfinished: false,
+            last_update: row.get::<_, Option<u64>>("last_mfa_update")?.map(Timestamp::from_millis),
         },
         profile: Profile {
             display_name: row.get("display_name")?,

@@ -6,13 +6,16 @@
 //! # Layout
 //! - [`store`]: [`Store`], the file, its migrations and its locking.
 //! - `directory`, `sessions`: the domain's ports on it.
+//! - [`deferred`]: a queue for what is done later.
 //! - [`seed`]: demo users.
 
+pub mod deferred;
 mod directory;
 pub mod seed;
 mod sessions;
 pub mod store;
 
+pub use deferred::Delivery;
 pub use store::Store;
 
 /// The name of this system in logs.

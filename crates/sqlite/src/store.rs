@@ -12,7 +12,7 @@ use settings::Settings;
 use crate::SYSTEM;
 
 /// What the file must contain, step by step; `user_version` counts the steps that are done.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE users (
         id TEXT PRIMARY KEY,
@@ -56,6 +56,17 @@ const MIGRATIONS: [&str; 3] = [
     "
     ALTER TABLE replays ADD COLUMN flow BLOB;
     ALTER TABLE replays ADD COLUMN verdict TEXT;
+    ",
+    "
+    CREATE TABLE deferred (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        of_group TEXT NOT NULL,
+        message TEXT NOT NULL,
+        due INTEGER NOT NULL,
+        deliveries INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX deferred_by_group ON deferred (of_group, id);
     ",
 ];
 

@@ -1,0 +1,132 @@
+//! What is done later: a queue in the file, and the deliveries from it.
+
+use std::time::{Duration, SystemTime};
+
+use domain::{Deferrals, Intent, Reason, Timestamp, Unavailable};
+use rusqlite::params;
+
+use crate::{SYSTEM, Store};
+
+/// How long a delivered message is nobody else's.
+const DELIVERY: Duration = Duration::from_secs(30);
+
+/// A message, delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Names the message, and this delivery of it.
+    pub receipt: String,
+    /// The message.
+    pub message: String,
+    /// How often it was delivered, this time included.
+    pub deliveries: u32,
+}
+
+impl Deferrals for Store {
+    async fn defer(&self, intent: &Intent, message: &str) -> Result<(), Unavailable> {
+        let (name, group, message) = (intent.name(), intent.group(), message.to_owned());
+        self.write(move |store| {
+            store.execute(
+                "INSERT INTO deferred (name, of_group, message, due) VALUES (?1, ?2, ?3, 0)
+                 ON CONFLICT (name) DO NOTHING",
+                params![name, group, message],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_off(&self, receipt: &str, pause: Duration) -> Result<(), Unavailable> {
+        let id = id(receipt)?;
+        let due = Timestamp::from(SystemTime::now()).plus(pause);
+        self.write(move |store| {
+            store.execute("UPDATE deferred SET due = ?2 WHERE id = ?1", params![id, due.as_millis()])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Delivers messages that are due at `now`, the oldest of each group only: no message overtakes another of its group. They
+    /// come again after half a minute, unless they are done by then.
+    pub async fn deliver(&self, limit: u32, now: Timestamp) -> Result<Vec<Delivery>, Unavailable> {
+        self.write(move |store| {
+            let mut take = store.prepare_cached(
+                "UPDATE deferred SET due = ?2, deliveries = deliveries + 1
+                 WHERE id IN (
+                     SELECT min(id) FROM deferred GROUP BY of_group HAVING min(id) IN
+                         (SELECT id FROM deferred WHERE due <= ?1)
+                     LIMIT ?3)
+                 RETURNING id, message, deliveries",
+            )?;
+            let until = now.plus(DELIVERY).as_millis();
+            let rows = take.query_map(params![now.as_millis(), until, limit], |row| {
+                Ok(Delivery {
+                    receipt: row.get::<_, i64>(0)?.to_string(),
+                    message: row.get(1)?,
+                    deliveries: row.get(2)?,
+                })
+            })?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Forgets a message that is done.
+    pub async fn done(&self, receipt: &str) -> Result<(), Unavailable> {
+        let id = id(receipt)?;
+        self.write(move |store| {
+            store.execute("DELETE FROM deferred WHERE id = ?1", [id])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn id(receipt: &str) -> Result<i64, Unavailable> {
+    receipt.parse().map_err(|_| Unavailable::new(SYSTEM, Reason::Refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::UserIdentifier;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn delivers_in_order_until_done() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(directory.path().join("store.sqlite"), Duration::from_secs(5));
+        let intent = |user: &str, at| Intent {
+            user: UserIdentifier::new(user).unwrap(),
+            at: Timestamp::from_secs(at),
+        };
+        for (user, at) in [("ada", 1), ("ada", 2), ("grace", 1), ("ada", 1)] {
+            store.defer(&intent(user, at), &format!("{user} {at}")).await.unwrap();
+        }
+        let at = Timestamp::from_secs;
+        let messages = async |now| {
+            let delivered = store.deliver(10, at(now)).await.unwrap();
+            let mut shown: Vec<_> =
+                delivered.iter().map(|it| format!("{} {}", it.message, it.deliveries)).collect();
+            shown.sort();
+            shown
+        };
+        assert_eq!(messages(100).await, ["ada 1 1", "grace 1 1"], "kept once, one of each user");
+        assert_eq!(messages(129).await, [""; 0], "being worked on");
+        let again = store.deliver(10, at(130)).await.unwrap();
+        assert_eq!(again.len(), 2);
+        let ada = again.iter().find(|it| it.message == "ada 1").unwrap();
+        assert_eq!(ada.deliveries, 2);
+        store.done(&ada.receipt).await.unwrap();
+        assert_eq!(messages(131).await, ["ada 2 1"], "the next of this user");
+        let grace = again.iter().find(|it| it.message == "grace 1").unwrap();
+        store.put_off(&grace.receipt, Duration::from_secs(60)).await.unwrap();
+        let now = Timestamp::from(SystemTime::now());
+        let later = |seconds| now.plus(Duration::from_secs(seconds));
+        let grace_is_due =
+            async |now| store.deliver(10, now).await.unwrap().iter().any(|it| it.message == "grace 1");
+        assert!(!grace_is_due(later(50)).await && grace_is_due(later(70)).await);
+        assert!(store.done("junk").await.is_err());
+    }
+}
