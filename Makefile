@@ -9,7 +9,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,9 +56,9 @@ FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api -p custom-aut
 deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
 
-build: tools ## Build what is deployed, for Lambda, below target/lambda (ARCH=arm64).
+build: tools ## Build what is deployed, for Lambda, below target/lambda (ARCH=arm64, DEFER=1: with the queue client).
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS) \
-		$(if $(ARCH),--$(subst _,-,$(ARCH)))
+		$(if $(ARCH),--$(subst _,-,$(ARCH))) $(if $(DEFER),--features post-append/defer)
 
 # The pipeline deploys what another job has built, so nothing is built here.
 deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
@@ -75,6 +75,11 @@ $(TOOLS)/.installed: tests/requirements.txt tests/amplify/package-lock.json Make
 	cd $(TOOLS) && rm -rf package && npm pack --silent $(CORBADO_SDK) | xargs tar -xzf
 	mkdir -p $(TOOLS)/amplify && cp tests/amplify/package*.json $(TOOLS)/amplify && npm ci --silent --prefix $(TOOLS)/amplify
 	@touch $@
+
+redrive: lint-tools ## Try updates again that could not be made (STAGE=dev); see infra/RUNBOOK.md.
+	$(LINT_TOOLS)/bin/sam list stack-outputs --config-file infra/samconfig.toml --config-env $(STAGE) --output json \
+		| python3 -c 'import json, sys; print(next(it["OutputValue"] for it in json.load(sys.stdin) if it["OutputKey"] == "DeferredDeadLetterQueueArn"))' \
+		| xargs aws sqs start-message-move-task --source-arn
 
 lint-tools: $(LINT_TOOLS)/.installed ## Install what lints and deploys below target/.
 

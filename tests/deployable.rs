@@ -57,6 +57,14 @@ async fn the_embedded_store_is_a_start_up_error() {
     assert!(line.contains("REPLAY_STORE: one of dynamodb"), "{line}");
 }
 
+/// A build without the queue client says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_needs_a_build_that_has_its_client() {
+    let queue = ("DEFER_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/1/deferred.fifo");
+    let line = problems("post-append", &[queue]).await;
+    assert!(line.contains("DEFER_QUEUE_URL: not in this build"), "{line}");
+}
+
 /// A cookie that plain http carries is for laptops.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insecure_cookie_is_a_start_up_error() {

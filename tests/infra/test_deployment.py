@@ -442,7 +442,7 @@ class Otherwise(unittest.TestCase):
             "existing", UserPoolId=pool, UserPoolClientId=client["ClientId"], UserPoolClientSecretArn=secret,
             SessionKind="cognito", DomainName="api.example.com", HostedZoneId=zone.rsplit("/")[-1],
             CertificateArn="arn:aws:acm:eu-central-1:000000000000:certificate/0000", Tracing="Active",
-            ReservedConcurrency=5, AlarmTopicArn=topic,
+            ReservedConcurrency=5, AlarmTopicArn=topic, DeferUpdates="true",
         )
         outputs = WORLD.outputs("existing")
         self.assertEqual(outputs["PostLoginUrl"], "https://api.example.com/actions/post-login")
@@ -452,6 +452,15 @@ class Otherwise(unittest.TestCase):
         self.assertEqual(post_login["USER_POOL_CLIENT_SECRET_ARN"], secret)
         self.assertEqual(post_login["LOGIN_PROOF_SECRET_ARN"], custom_auth["LOGIN_PROOF_SECRET_ARN"])
         self.assertEqual(custom_auth["USER_POOL_ID"], pool)
+        # Updates that are made later: the queue that post-append writes to is the one that it is given messages of.
+        queue = self.environment("existing", "post-append")["DEFER_QUEUE_URL"]
+        self.assertTrue(queue.endswith("/existing-deferred.fifo"), queue)
+        attributes = WORLD.aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        self.assertIn("existing-deferred-dead.fifo", attributes["RedrivePolicy"])
+        mappings = WORLD.aws("lambda").list_event_source_mappings(FunctionName="existing-post-append")
+        [mapping] = mappings["EventSourceMappings"]
+        self.assertEqual(mapping["EventSourceArn"], attributes["QueueArn"])
+        self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
         alarms = WORLD.aws("cloudwatch").describe_alarms(AlarmNamePrefix="existing-")["MetricAlarms"]
         self.assertEqual({tuple(alarm["AlarmActions"]) for alarm in alarms}, {(topic,)})
         WORLD.aws("cloudformation").delete_stack(StackName="existing")

@@ -42,6 +42,7 @@ ALLOWED = {
     },
     "post-append": {
         "cognito-idp:AdminGetUser", "cognito-idp:AdminUpdateUserAttributes", "cognito-idp:AdminSetUserMFAPreference",
+        "sqs:SendMessage", "sqs:ChangeMessageVisibility", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
     },
     "auth-api": {
         "cognito-idp:AdminGetUser", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
@@ -236,7 +237,7 @@ class Alarms(unittest.TestCase):
 
     def test_every_function_has_its_alarms(self):
         expected = {f"{name}-{kind}" for name in FUNCTIONS for kind in ("errors", "throttles", "duration", "failures")}
-        expected |= {f"{name}-signature-refusals" for name in ACTIONS} | {"api-5xx"}
+        expected |= {f"{name}-signature-refusals" for name in ACTIONS} | {"api-5xx", "deferred-age", "deferred-dead"}
         self.assertEqual(self.names(), expected)
 
     def test_every_alarm_tells_the_topic(self):

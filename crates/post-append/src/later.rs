@@ -121,10 +121,10 @@ impl<Q: Deferrals> Later<Q> {
         let holds = |secrets: &[SigningSecret]| {
             webhooks::verify(secrets, headers, deferred.text.as_bytes(), 0, Duration::ZERO).is_ok()
         };
-        if holds(&*self.secrets.current().await?) {
+        if holds(&self.secrets.current().await?) {
             return Ok(true);
         }
-        Ok(self.secrets.refresh().await && holds(&*self.secrets.current().await?))
+        Ok(self.secrets.refresh().await && holds(&self.secrets.current().await?))
     }
 
     /// Lets a message rest. If that fails, it comes again when its delivery is over.
