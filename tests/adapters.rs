@@ -136,10 +136,16 @@ async fn cognito_reads_both_shapes_of_mfa_settings() {
         prefers_passkey,
         other_factor,
         unfinished,
+        last_update: None,
     };
+    let at = |millis| MfaState { last_update: Some(Timestamp::from_millis(millis)), ..MfaState::default() };
+    let updated = |text: &str| user(&[("custom:last_mfa_update", text)], json!([]));
     let sms: &[(&str, &str)] = &[("COGNITO_MFA_PREFERENCE", "sms")];
     type Row<'a> = (Value, &'a [(&'a str, &'a str)], MfaState);
-    let rows: [Row<'_>; 9] = [
+    let rows: [Row<'_>; 12] = [
+        (updated("2026-01-01T00:00:00.123Z"), &[], at(1_767_225_600_123)),
+        (updated("2026-01-01T00:00:00Z"), &[], at(1_767_225_600_000)),
+        (updated("yesterday"), &[], MfaState::default()),
         (user(&[], json!(null)), &[], state(false, false, false, false)),
         (user(&[], json!([])), &[], state(false, false, false, false)),
         (user(&[("custom:mfa_enabled", "false")], json!([])), &[], state(false, false, false, false)),

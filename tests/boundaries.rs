@@ -60,7 +60,7 @@ fn arrows_point_down() {
             "backend",
             &[
                 "cognito", "corbado", "domain", "dynamodb", "outbound", "rest", "secrets", "settings",
-                "sqlite",
+                "sqlite", "sqs",
             ],
         ),
         ("auth-api", action),

@@ -199,7 +199,8 @@ fn create_trigger(emulator: &Emulator, corbado: &Stub, table: &str) -> String {
     let function = Function {
         name: "custom-auth",
         binary: &binary,
-        timeout: 4,
+        // More than deployed, so that it is the function that gives up in time, on a busy machine, too.
+        timeout: 10,
         environment: vec![
             ("CORBADO_PROJECT_ID", "pro-sandbox".into()),
             ("CORBADO_API_SECRET", "secret".into()),

@@ -223,8 +223,13 @@ async fn users_are_read() {
         prefers_passkey,
         other_factor,
         unfinished: false,
+        last_update: None,
     };
+    let updated = |text: &str| json!({"enabled": false, "preferredMethod": null, "lastUpdate": text});
+    let at = MfaState { last_update: Some(Timestamp::from_millis(1_767_225_600_123)), ..MfaState::default() };
     let rows = [
+        (updated("2026-01-01T00:00:00.123Z"), at),
+        (updated("yesterday"), state(false, false, false)),
         (json!({"enabled": false, "preferredMethod": null}), state(false, false, false)),
         (json!({"enabled": true, "preferredMethod": "passkey"}), state(true, true, false)),
         (json!({"enabled": true, "preferredMethod": "totp"}), state(true, false, true)),
