@@ -58,6 +58,11 @@ impl Host {
         self.address
     }
 
+    /// A handle by which functions are invoked.
+    pub fn invoker(&self) -> Invoker {
+        Invoker(Arc::clone(&self.functions))
+    }
+
     /// Process ids of a function's processes that wait for work.
     pub fn idle_processes(&self, function: &str) -> Vec<u32> {
         self.functions.get(function).map(Function::idle_processes).unwrap_or_default()
@@ -67,6 +72,19 @@ impl Host {
     pub async fn wait(&mut self) {
         let [public, _runtime] = &mut self.servers;
         let _ = public.await;
+    }
+}
+
+/// Invokes the functions of a host.
+#[derive(Debug, Clone)]
+pub struct Invoker(Functions);
+
+impl Invoker {
+    /// Invokes a function; `None` if the host has none of this name.
+    pub async fn invoke(&self, function: &str, payload: String) -> Option<Outcome> {
+        let function = self.0.get(function)?;
+        let request_id = random_name().ok()?;
+        Some(function.invoke(&request_id, payload.into()).await)
     }
 }
 

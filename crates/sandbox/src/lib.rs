@@ -9,11 +9,13 @@
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
+//! - [`deferred`]: the queue of updates that were put off.
 //! - [`sample`]: the events below `events/`.
 //! - [`secrets`]: a signing secret for each function.
 //! - [`invoke`]: sends a sample to the local host.
 
 mod corbado;
+pub mod deferred;
 pub mod function;
 mod gateway;
 mod guard;

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use sandbox::function::LogSink;
 use sandbox::host::{Host, local_functions};
 use sandbox::invoke::{self, Via};
-use sandbox::{FUNCTIONS, WITH_URL, sample, secrets};
+use sandbox::{FUNCTIONS, WITH_URL, deferred, sample, secrets};
 use sqlite::store::state_directory;
 use webhooks::SigningSecret;
 
@@ -98,8 +98,10 @@ async fn run(port: u16) -> Result<(), Failure> {
         .await
         .map_err(|error| format!("127.0.0.1:{port}: {error}; choose another port with PORT=…"))?;
     say(&welcome(&host, store.path()));
+    let functions = host.invoker();
     tokio::select! {
         () = host.wait() => {}
+        () = deferred::deliver_forever(&functions, &store) => {}
         result = tokio::signal::ctrl_c() => result?,
     }
     Ok(())
