@@ -6,6 +6,8 @@
 //! - [`suites`]: one contract suite a port, for every adapter of it.
 //! - [`host`]: the real binaries under the local host, their logs kept.
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
+//! - [`connect`]: the stand-in for Corbado, and a browser without a screen.
+//! - [`authenticator`]: passkeys in software.
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
 //! - [`function`]: the real binaries as functions on ministack.
@@ -15,6 +17,8 @@
 
 pub mod api;
 pub mod auth_system;
+pub mod authenticator;
+pub mod connect;
 pub mod dynamodb;
 pub mod emulator;
 pub mod forge;

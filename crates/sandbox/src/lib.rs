@@ -9,19 +9,25 @@
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
+//! - [`connect`]: Corbado Connect itself: both of its APIs, real ceremonies, the actions.
+//! - [`journal`]: what happens, for people to look at.
 //! - [`sample`]: the events below `events/`.
+//! - [`site`]: a server on loopback for what pages may call.
 //! - [`secrets`]: a signing secret for each function.
 //! - [`invoke`]: sends a sample to the local host.
 
+pub mod connect;
 mod corbado;
 pub mod function;
 mod gateway;
 mod guard;
 pub mod host;
 pub mod invoke;
+pub mod journal;
 mod runtime_api;
 pub mod sample;
 pub mod secrets;
+pub mod site;
 
 pub use host::Host;
 
