@@ -11,6 +11,10 @@
 //! - `corbado`: answers in Corbado's place for the sample tokens.
 //! - [`connect`]: Corbado Connect itself: both of its APIs, real ceremonies, the actions.
 //! - [`journal`]: what happens, for people to look at.
+//! - [`demo`]: an application with passkeys, from sign-up to the list of passkeys.
+//! - [`pool`]: a user pool's side of custom authentication.
+//! - `inspector`: what happens, live, and switches.
+//! - [`laptop`]: all of it together.
 //! - [`sample`]: the events below `events/`.
 //! - [`site`]: a server on loopback for what pages may call.
 //! - [`secrets`]: a signing secret for each function.
@@ -18,12 +22,16 @@
 
 pub mod connect;
 mod corbado;
+pub mod demo;
 pub mod function;
 mod gateway;
 mod guard;
 pub mod host;
+mod inspector;
 pub mod invoke;
 pub mod journal;
+pub mod laptop;
+pub mod pool;
 mod runtime_api;
 pub mod sample;
 pub mod secrets;

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use sandbox::function::LogSink;
-use sandbox::host::{Host, local_functions};
+use sandbox::host::Host;
 use sandbox::invoke::{self, Via};
+use sandbox::laptop::{self, Laptop};
 use sandbox::{FUNCTIONS, WITH_URL, sample, secrets};
 use sqlite::store::state_directory;
 use webhooks::SigningSecret;
@@ -27,9 +28,11 @@ struct Cli {
 enum Command {
     /// Seed the embedded store, start the local host and serve until Ctrl-C.
     Run {
-        /// The port on 127.0.0.1.
+        /// The port of the functions on 127.0.0.1.
         #[arg(long, default_value_t = 9000)]
         port: u16,
+        #[command(flatten)]
+        pages: Pages,
     },
     /// Send events/<FUNCTION>/<EVENT>.json to the local host and show the answer.
     Invoke {
@@ -63,12 +66,32 @@ enum Command {
     },
 }
 
+/// The demo application.
+#[derive(clap::Args)]
+struct Pages {
+    /// The port of the pages on 127.0.0.1.
+    #[arg(long, default_value_t = 8080)]
+    pages_port: u16,
+    /// Forget users, passkeys and sessions first.
+    #[arg(long)]
+    fresh: bool,
+    /// Call functions that run elsewhere, below this URL.
+    #[arg(long, value_name = "URL")]
+    actions_url: Option<String>,
+    /// Let pages of this origin mount the web components, too; may be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// The folder of the bundled web components.
+    #[arg(long, default_value = "target/web")]
+    bundle: PathBuf,
+}
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { port } => run(port).await,
+        Command::Run { port, pages } => run(port, pages).await,
         Command::Invoke { function, event, via, port, events } => {
             invoke_sample(&events, &function, &event, via, port)
         }
@@ -84,34 +107,45 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(port: u16) -> Result<(), Failure> {
+async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
     let state = state(&environment)?;
     let secrets = secrets::load_or_create(&state)?;
-    let store = embedded_store(&environment, &state);
-    store.seed(&sqlite::seed::DEMO_USERS).await?;
-
+    let store = embedded_store(&environment, &state).path().to_owned();
+    if pages.fresh {
+        laptop::forget(&state, &store)?;
+    }
     let binaries = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
     let log: LogSink = Arc::new(|_function, line| say(line));
-    let functions = local_functions(&binaries, port, &environment, &secrets);
-    let mut host = Host::start(port, functions, log)
-        .await
-        .map_err(|error| format!("127.0.0.1:{port}: {error}; choose another port with PORT=…"))?;
-    say(&welcome(&host, store.path()));
+    let options = laptop::Options {
+        port: pages.pages_port,
+        functions_port: port,
+        state,
+        store: store.clone(),
+        binaries,
+        bundle: pages.bundle,
+        actions_url: pages.actions_url,
+        allowed_origins: pages.allow_origin,
+        environment,
+    };
+    let mut laptop = Laptop::start(options, &secrets, log).await?;
+    say(&welcome(&laptop, &store));
     tokio::select! {
-        () = host.wait() => {}
+        () = laptop.site.wait() => {}
+        () = laptop.host.wait() => {}
         result = tokio::signal::ctrl_c() => result?,
     }
     Ok(())
 }
 
-fn welcome(host: &Host, store: &Path) -> String {
-    let address = host.address();
-    let port = if address.port() == 9000 { String::new() } else { format!(" PORT={}", address.port()) };
+fn welcome(laptop: &Laptop, store: &Path) -> String {
+    let (functions, pages) = (laptop.host.address(), laptop.site.address().port());
+    let port = if functions.port() == 9000 { String::new() } else { format!(" PORT={}", functions.port()) };
     let urls: String =
-        WITH_URL.iter().map(|name| format!("  http://{address}/lambda-url/{name}\n")).collect();
+        WITH_URL.iter().map(|name| format!("  http://{functions}/lambda-url/{name}\n")).collect();
     format!(
-        "The functions listen; Ctrl-C ends them.\n\n{urls}\n\
+        "Open http://localhost:{pages} and, beside it, http://localhost:{pages}/inspector. Ctrl-C ends it all.\n\n\
+         The functions listen:\n\n{urls}\n\
          Users, sessions: {}\n\n\
          Try in another terminal:\n\
          \x20 make invoke{port} F=pre-login E=by-email\n\

@@ -159,6 +159,19 @@ impl Connect {
         self.0.switches().clone()
     }
 
+    /// A user's passkeys as manage/list shows them; `None` if the store fails.
+    pub(crate) fn passkeys(&self, identifier: &str) -> Option<Vec<serde_json::Value>> {
+        let Some(user) = self.0.store.user(identifier).ok()? else { return Some(Vec::new()) };
+        let passkeys = self.0.store.passkeys(&user.id).ok()?;
+        Some(passkeys.iter().map(frontend::shown).collect())
+    }
+
+    /// Deletes a user's passkey; `false` if there is none, `None` if the store fails.
+    pub(crate) fn delete_passkey(&self, identifier: &str, id: &str) -> Option<bool> {
+        let Some(user) = self.0.store.user(identifier).ok()? else { return Some(false) };
+        self.0.store.delete_passkey(&user.id, id).ok()
+    }
+
     /// Switches.
     pub fn switch(&self, switches: Switches) {
         *self.0.switches() = switches;

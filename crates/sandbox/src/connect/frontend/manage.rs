@@ -37,7 +37,8 @@ pub(super) async fn list(connect: Connect, body: Body<List>) -> Answer {
     Ok(Json(json!({"passkeys": passkeys})))
 }
 
-fn shown(passkey: &StoredPasskey) -> Value {
+/// A passkey as the component shows it.
+pub(in super::super) fn shown(passkey: &StoredPasskey) -> Value {
     let fact = |name: &str| passkey.facts.get(name).cloned().unwrap_or_default();
     json!({
         "id": passkey.id,

@@ -4,6 +4,8 @@ mod append;
 mod login;
 mod manage;
 
+pub(super) use manage::shown;
+
 use std::sync::{Arc, PoisonError};
 
 use axum::extract::rejection::JsonRejection;
