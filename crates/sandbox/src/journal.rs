@@ -41,6 +41,10 @@ pub enum Lane {
     Action,
     /// A call to the Backend API.
     Backend,
+    /// What a WebAuthn ceremony has come to.
+    Ceremony,
+    /// What Corbado keeps, or forgets.
+    Store,
     /// The user pool and its triggers.
     Pool,
     /// A function's own log.

@@ -19,9 +19,6 @@ use crate::secrets::SigningSecrets;
 use crate::site::{Place, Site};
 use crate::{ACTIONS, corbado};
 
-/// How long an action may take. Corbado's own limit is not documented; the components wait ten seconds in all.
-const ACTION_TIMEOUT: Duration = Duration::from_secs(8);
-
 /// How it is started.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -41,6 +38,8 @@ pub struct Options {
     pub actions_url: Option<String>,
     /// Origins of pages of your own that may mount the components.
     pub allowed_origins: Vec<String>,
+    /// What Corbado does not document.
+    pub rules: Rules,
     /// The environment that the functions get.
     pub environment: HashMap<String, String>,
 }
@@ -96,8 +95,8 @@ impl Laptop {
                 rp_id: "localhost".to_owned(),
                 origins: origins(place.port(), &options.allowed_origins),
                 frontend_api_url: format!("http://localhost:{}/fapi", place.port()),
-                actions: Actions::new(targets(&functions_url, secrets), ACTION_TIMEOUT),
-                rules: Rules::default(),
+                actions: Actions::new(targets(&functions_url, secrets), options.rules.action_timeout),
+                rules: options.rules,
             },
             journal.clone(),
         )?;

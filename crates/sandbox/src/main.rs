@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
+use sandbox::connect::{Rules, WhenActionFails};
 use sandbox::function::LogSink;
 use sandbox::host::Host;
 use sandbox::invoke::{self, Via};
@@ -84,6 +85,54 @@ struct Pages {
     /// The folder of the bundled web components.
     #[arg(long, default_value = "target/web")]
     bundle: PathBuf,
+    #[command(flatten)]
+    rules: RuleOptions,
+}
+
+/// What Corbado does not document. These rules are ours.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Rules of ours, where Corbado documents none")]
+struct RuleOptions {
+    /// How long a connect token lives, in seconds, when its creator does not say.
+    #[arg(long, default_value_t = 300)]
+    connect_token_lifetime: u64,
+    /// Let connect tokens to append and to delete work more than once.
+    #[arg(long)]
+    connect_tokens_work_again: bool,
+    /// How long signedPasskeyData is valid, in seconds.
+    #[arg(long, default_value_t = 300)]
+    proof_lifetime: u64,
+    /// How long browsers keep the answer to an init, in seconds.
+    #[arg(long, default_value_t = 0)]
+    init_lifetime: u64,
+    /// How long an action may take, in seconds.
+    #[arg(long, default_value_t = 8)]
+    action_timeout: u64,
+    /// What becomes of a login whose pre-login fails.
+    #[arg(long, value_enum, default_value_t = WhenActionFails::FallBack)]
+    when_pre_login_fails: WhenActionFails,
+    /// What becomes of a login whose post-login fails.
+    #[arg(long, value_enum, default_value_t = WhenActionFails::FallBack)]
+    when_post_login_fails: WhenActionFails,
+    /// What becomes of an append whose post-append fails; the passkey is kept in either case.
+    #[arg(long, value_enum, default_value_t = WhenActionFails::GoOn)]
+    when_post_append_fails: WhenActionFails,
+}
+
+impl From<RuleOptions> for Rules {
+    fn from(options: RuleOptions) -> Self {
+        Self {
+            connect_token_lifetime: Duration::from_secs(options.connect_token_lifetime),
+            connect_tokens_work_once: !options.connect_tokens_work_again,
+            proof_lifetime: Duration::from_secs(options.proof_lifetime),
+            init_lifetime: Duration::from_secs(options.init_lifetime),
+            action_timeout: Duration::from_secs(options.action_timeout),
+            when_pre_login_fails: options.when_pre_login_fails,
+            when_post_login_fails: options.when_post_login_fails,
+            when_post_append_fails: options.when_post_append_fails,
+            ..Self::default()
+        }
+    }
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -126,6 +175,7 @@ async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
         bundle: pages.bundle,
         actions_url: pages.actions_url,
         allowed_origins: pages.allow_origin,
+        rules: pages.rules.into(),
         environment,
     };
     let mut laptop = Laptop::start(options, &secrets, log).await?;

@@ -44,8 +44,7 @@ pub(crate) enum Failed {
 }
 
 impl Actions {
-    /// Takes the functions, and how long each may take. Corbado's own limit is not documented; the components wait ten
-    /// seconds for the call that an action runs in.
+    /// Takes the functions, and how long each may take.
     pub fn new(targets: BTreeMap<String, Target>, timeout: Duration) -> Self {
         Self { targets, timeout }
     }

@@ -76,6 +76,8 @@ pub struct Rules {
     pub proof_lifetime: Duration,
     /// How long an init is cached by the browser; zero: not at all.
     pub init_lifetime: Duration,
+    /// How long an action may take; the components wait ten seconds for the call that it runs in.
+    pub action_timeout: Duration,
     /// What becomes of a login whose pre-login fails.
     pub when_pre_login_fails: WhenActionFails,
     /// What becomes of a login whose post-login fails.
@@ -85,7 +87,7 @@ pub struct Rules {
 }
 
 /// What becomes of a process whose action fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum WhenActionFails {
     /// The component falls back to the classic login, or skips.
     FallBack,
@@ -101,6 +103,7 @@ impl Default for Rules {
             connect_tokens_work_once: true,
             proof_lifetime: Duration::from_secs(300),
             init_lifetime: Duration::ZERO,
+            action_timeout: Duration::from_secs(8),
             when_pre_login_fails: WhenActionFails::FallBack,
             when_post_login_fails: WhenActionFails::FallBack,
             when_post_append_fails: WhenActionFails::GoOn,

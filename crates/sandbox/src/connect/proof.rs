@@ -61,6 +61,7 @@ impl Inner {
         if !self.store.spend(text("jti"), expires, now_millis() / 1000)? {
             return Ok("invalid_challenge");
         }
+        self.note_stored("proof spent", json!({"jti": text("jti"), "user": username}));
         Ok(if text("webauthnId") == username { "success" } else { "user_mismatch" })
     }
 }

@@ -150,11 +150,12 @@ async fn asset(State(app): App, Path(name): Path<String>) -> Response {
 
 /// What the pages need to know.
 async fn config(State(app): App) -> Json<Value> {
-    let users = sqlite::seed::DEMO_USERS.iter().map(|user| user.username);
+    let mut users: Vec<_> = sqlite::seed::DEMO_USERS.iter().map(|user| user.email).collect();
+    users.dedup();
     Json(json!({
         "projectId": app.project_id,
         "loginOption": app.connect.switches().login_option,
-        "demoUsers": users.collect::<Vec<_>>(),
+        "demoUsers": users,
         "demoPassword": accounts::PASSWORD,
         "poolClientId": pool::CLIENT_ID,
     }))

@@ -11,6 +11,8 @@ if (!(await currentUser())) {
     onComplete: () => goToTarget(),
     onError: (code) => console.info('corbado connect:', code),
   });
+  // The component's own "Skip" cannot be reached by keyboard.
+  document.getElementById('not-now').addEventListener('click', goToTarget);
   document.body.dataset.ready = 'true';
   say('');
 }

@@ -3,7 +3,9 @@
 const LANES = {
   page: 'page',
   component: 'component → Corbado',
+  ceremony: 'ceremony',
   action: 'Corbado → action',
+  store: 'Corbado’s store',
   backend: 'function → Corbado',
   pool: 'user pool',
   function: 'function’s log',

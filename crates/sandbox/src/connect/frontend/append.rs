@@ -62,11 +62,12 @@ pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>)
     let Json(request) = body?;
     let State(connect) = &connect;
     let created = connect.ceremonies.finish_append(&request.attestation_response).map_err(|why| {
-        connect.note_broken("append/finish", &why);
+        connect.note_broken("registration", &why);
         Problem::refused("the passkey could not be verified")
     })?;
     let user = created.user;
     let mut facts = created.facts;
+    connect.note_verified("registration", facts.clone());
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("sourceBrowser".to_owned(), Value::from(caller.browser));
         facts.insert("sourceOS".to_owned(), Value::from(caller.system));
@@ -88,6 +89,7 @@ pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>)
             "this credential is known",
         ));
     }
+    connect.note_stored("passkey kept", json!({"id": passkey.id, "user": user.identifier}));
     connect.post_append(&user).await?;
     Ok(Json(json!({"passkeyOperation": connect.operation("append", &user.display_name, &passkey)})))
 }

@@ -124,7 +124,7 @@ pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>)
     let Json(request) = body?;
     let State(connect) = &connect;
     let refuse = |why: Broken| {
-        connect.note_broken("login/finish", &why);
+        connect.note_broken("login", &why);
         Problem::refused("the passkey could not be verified")
     };
     let answered = connect.ceremonies.finish_login(&request.assertion_response).map_err(refuse)?;
@@ -138,6 +138,10 @@ pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>)
         return Err(refuse(Broken::Refused("another user's passkey".to_owned())));
     }
     let (result, typed) = connect.ceremonies.check(answered, &stored.passkey).map_err(refuse)?;
+    connect.note_verified(
+        if typed.is_some() { "login" } else { "autofill login" },
+        json!({"userVerified": result.user_verified(), "counter": result.counter(), "backupState": result.backup_state()}),
+    );
     stored.passkey.update_credential(&result);
     stored.last_used = now_millis();
     stored.client = connect.client(&caller);

@@ -79,5 +79,6 @@ pub(super) async fn delete(connect: Connect, body: Body<Delete>) -> Answer {
     if !connect.store.delete_passkey(&user.id, &request.credential_id)? {
         return Err(Problem::not_found("no such passkey"));
     }
+    connect.note_stored("passkey deleted", json!({"id": request.credential_id, "user": user.identifier}));
     Ok(Json(json!({"credentialID": request.credential_id})))
 }

@@ -158,8 +158,19 @@ impl Inner {
 
     /// Notes why a ceremony came to nothing, which the browser is not told.
     fn note_broken(&self, ceremony: &str, why: impl std::fmt::Display) {
-        let note = Note::new(Lane::Component, format!("{ceremony}: ceremony"), Outcome::Refused);
+        let note = Note::new(Lane::Ceremony, format!("{ceremony} refused"), Outcome::Refused);
         self.journal.record(note.detail(json!({"why": why.to_string()})));
+    }
+
+    /// Notes that a ceremony has proven something.
+    fn note_verified(&self, ceremony: &str, detail: Value) {
+        let note = Note::new(Lane::Ceremony, format!("{ceremony} verified"), Outcome::Done);
+        self.journal.record(note.detail(detail));
+    }
+
+    /// Notes what is kept or forgotten.
+    pub(super) fn note_stored(&self, what: &str, detail: Value) {
+        self.journal.record(Note::new(Lane::Store, what, Outcome::Done).detail(detail));
     }
 }
 
