@@ -7,6 +7,7 @@
 //! - [`host`]: the real binaries under the local host, their logs kept.
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
 //! - [`connect`]: the stand-in for Corbado, and a browser without a screen.
+//! - [`laptop`]: the sandbox with everything in it.
 //! - [`authenticator`]: passkeys in software.
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
@@ -24,6 +25,7 @@ pub mod emulator;
 pub mod forge;
 pub mod function;
 pub mod host;
+pub mod laptop;
 pub mod python;
 pub mod stub;
 pub mod suites;

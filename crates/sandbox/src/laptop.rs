@@ -71,11 +71,12 @@ impl Laptop {
         let functions_port = functions.port();
         drop(functions);
         let journal = Journal::default();
-        let environment = environment(&options, place.port(), functions_port);
+        let environment = environment(&options.environment, &options.store, place.port(), functions_port);
         let mut functions = local_functions(&options.binaries, functions_port, &environment, secrets);
         functions.extend(auth_api_of_pool(&functions, place.port()));
         if options.actions_url.is_some() {
-            functions.clear();
+            // Nobody else runs this one.
+            functions.retain(|function| function.name == crate::demo::FOR_POOL);
         }
         let host = Host::start(functions_port, functions, noting(&journal, log)).await?;
         let functions_url =
@@ -108,6 +109,7 @@ impl Laptop {
             pool,
             journal: journal.clone(),
             functions_url,
+            pool_functions_url: format!("http://127.0.0.1:{functions_port}"),
             bundle: options.bundle,
             project_id: corbado::PROJECT_ID.to_owned(),
         };
@@ -116,14 +118,19 @@ impl Laptop {
     }
 }
 
-/// What the functions are told: where the pages and Corbado are, unless they are told already.
-fn environment(options: &Options, port: u16, functions_port: u16) -> HashMap<String, String> {
-    let mut environment = options.environment.clone();
+/// What functions are told beside `environment`: where the store, the pages and Corbado are, unless they are told already.
+pub fn environment(
+    environment: &HashMap<String, String>,
+    store: &Path,
+    port: u16,
+    functions_port: u16,
+) -> HashMap<String, String> {
+    let mut environment = environment.clone();
     let origins = format!("http://localhost:{port} {}", own_origins(functions_port));
     environment.entry("ALLOWED_ORIGINS".into()).or_insert(origins);
     // Not every browser takes a secure cookie from http://localhost.
     environment.entry("SESSION_COOKIE_INSECURE".into()).or_insert_with(|| "true".into());
-    environment.insert("EMBEDDED_STORE".into(), options.store.display().to_string());
+    environment.insert("EMBEDDED_STORE".into(), store.display().to_string());
     if !environment.contains_key("CORBADO_PROJECT_ID") {
         environment.insert("CORBADO_PROJECT_ID".into(), corbado::PROJECT_ID.to_owned());
         environment.insert("CORBADO_API_SECRET".into(), corbado::API_SECRET.to_owned());

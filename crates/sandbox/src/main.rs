@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use clap::{Parser, Subcommand};
 use sandbox::connect::{Rules, WhenActionFails};
 use sandbox::function::LogSink;
-use sandbox::host::Host;
 use sandbox::invoke::{self, Via};
 use sandbox::laptop::{self, Laptop};
-use sandbox::{FUNCTIONS, WITH_URL, sample, secrets};
+use sandbox::secrets::{self, SigningSecrets};
+use sandbox::{FUNCTIONS, WITH_URL, sample};
 use sqlite::store::state_directory;
 use webhooks::SigningSecret;
 
@@ -64,6 +64,8 @@ enum Command {
         /// The program `cargo-lambda`.
         #[arg(long, default_value = "cargo-lambda")]
         cargo_lambda: PathBuf,
+        #[command(flatten)]
+        pages: Pages,
     },
 }
 
@@ -145,7 +147,7 @@ async fn main() -> ExitCode {
             invoke_sample(&events, &function, &event, via, port)
         }
         Command::Sign { file } => sign(&file),
-        Command::Watch { port, cargo_lambda } => watch(port, &cargo_lambda).await,
+        Command::Watch { port, cargo_lambda, pages } => watch(port, &cargo_lambda, pages).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -160,25 +162,8 @@ async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
     let state = state(&environment)?;
     let secrets = secrets::load_or_create(&state)?;
-    let store = embedded_store(&environment, &state).path().to_owned();
-    if pages.fresh {
-        laptop::forget(&state, &store)?;
-    }
-    let binaries = std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default();
-    let log: LogSink = Arc::new(|_function, line| say(line));
-    let options = laptop::Options {
-        port: pages.pages_port,
-        functions_port: port,
-        state,
-        store: store.clone(),
-        binaries,
-        bundle: pages.bundle,
-        actions_url: pages.actions_url,
-        allowed_origins: pages.allow_origin,
-        rules: pages.rules.into(),
-        environment,
-    };
-    let mut laptop = Laptop::start(options, &secrets, log).await?;
+    let store = store(&environment, &state);
+    let mut laptop = start(port, pages, state, environment, &secrets).await?;
     say(&welcome(&laptop, &store));
     tokio::select! {
         () = laptop.site.wait() => {}
@@ -186,6 +171,33 @@ async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
         result = tokio::signal::ctrl_c() => result?,
     }
     Ok(())
+}
+
+async fn start(
+    port: u16,
+    pages: Pages,
+    state: PathBuf,
+    environment: HashMap<String, String>,
+    secrets: &SigningSecrets,
+) -> Result<Laptop, Failure> {
+    let store = store(&environment, &state);
+    if pages.fresh {
+        laptop::forget(&state, &store)?;
+    }
+    let options = laptop::Options {
+        port: pages.pages_port,
+        functions_port: port,
+        state,
+        store,
+        binaries: std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default(),
+        bundle: pages.bundle,
+        actions_url: pages.actions_url,
+        allowed_origins: pages.allow_origin,
+        rules: pages.rules.into(),
+        environment,
+    };
+    let log: LogSink = Arc::new(|_function, line| say(line));
+    Ok(Laptop::start(options, secrets, log).await?)
 }
 
 fn welcome(laptop: &Laptop, store: &Path) -> String {
@@ -235,23 +247,21 @@ fn sign(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn watch(port: u16, cargo_lambda: &Path) -> Result<(), Failure> {
+async fn watch(port: u16, cargo_lambda: &Path, mut pages: Pages) -> Result<(), Failure> {
     let environment: HashMap<String, String> = std::env::vars().collect();
     let state = state(&environment)?;
-    embedded_store(&environment, &state).seed(&sqlite::seed::DEMO_USERS).await?;
+    let store = store(&environment, &state);
+    let secrets = secrets::load_or_create(&state)?;
+    pages.actions_url = Some(format!("http://127.0.0.1:{port}"));
+    let laptop = start(0, pages, state, environment.clone(), &secrets).await?;
+    let pages_port = laptop.site.address().port();
     let mut command = tokio::process::Command::new(cargo_lambda);
     command.args(["lambda", "watch", "--disable-cors", "-A", "127.0.0.1", "-P", &port.to_string()]);
+    command.envs(laptop::environment(&environment, &store, pages_port, port));
     // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
-    let secrets: Vec<_> = secrets::load_or_create(&state)?.into_values().collect();
+    let secrets: Vec<_> = secrets.into_values().collect();
     command.env("ACTION_SIGNING_SECRETS", secrets.join(" "));
-    if !environment.contains_key("ALLOWED_ORIGINS") {
-        command.env("ALLOWED_ORIGINS", sandbox::host::own_origins(port));
-    }
-    // The stand-in for Corbado.
-    let host = Host::start(0, Vec::new(), Arc::new(|_, _| {})).await?;
-    if !environment.contains_key("CORBADO_PROJECT_ID") {
-        command.envs(sandbox::host::corbado_settings(host.address().port()));
-    }
+    say(&format!("Open http://localhost:{pages_port}. The first call of each function compiles it."));
     let mut process = command
         .kill_on_drop(true)
         .spawn()
@@ -277,9 +287,9 @@ fn state(environment: &HashMap<String, String>) -> Result<PathBuf, Failure> {
         .ok_or("neither XDG_STATE_HOME nor HOME is set".into())
 }
 
-fn embedded_store(environment: &HashMap<String, String>, state: &Path) -> sqlite::Store {
+fn store(environment: &HashMap<String, String>, state: &Path) -> PathBuf {
     let path = environment.get("EMBEDDED_STORE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    sqlite::Store::new(path.unwrap_or_else(|| state.join("store.sqlite")), Duration::from_secs(5))
+    path.unwrap_or_else(|| state.join("store.sqlite"))
 }
 
 fn say(text: &str) {

@@ -5,8 +5,8 @@
 //!
 //! # Layout
 //! - this file: [`Application`], its pages and routes.
-//! - [`accounts`]: passwords.
-//! - `proxy`: `/auth/…` to the function auth-api.
+//! - [`accounts`]: the classic login, with passwords.
+//! - `proxy`: passes `/auth/…` on to the function auth-api.
 
 pub mod accounts;
 mod proxy;
@@ -72,6 +72,8 @@ pub struct Application {
     pub journal: Journal,
     /// Where the functions are: `/lambda-url/…` below it.
     pub functions_url: String,
+    /// Where the auth-api of the user pool is.
+    pub pool_functions_url: String,
     /// The folder of the bundled components, `connect.js`.
     pub bundle: PathBuf,
     /// The project at Corbado.

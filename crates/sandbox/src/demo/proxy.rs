@@ -21,11 +21,14 @@ pub(super) async fn auth_api(State(app): App, request: Request) -> Result<Respon
     let start = Instant::now();
     let (parts, body) = request.into_parts();
     let sent = axum::body::to_bytes(body, MAX_BODY).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-    let function = function(&parts.headers);
+    let (function, functions_url) = match is_of_pool(&parts.headers) {
+        true => (FOR_POOL, &app.pool_functions_url),
+        false => ("auth-api", &app.functions_url),
+    };
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = http::Request::builder()
         .method(parts.method.clone())
-        .uri(format!("{}/lambda-url/{function}{path}", app.functions_url));
+        .uri(format!("{functions_url}/lambda-url/{function}{path}"));
     for (name, value) in &parts.headers {
         // The client sets these itself. `Host` stays: the function sees the site as the browser does.
         if ![header::CONTENT_LENGTH, header::CONNECTION, header::ACCEPT_ENCODING].contains(name) {
@@ -48,10 +51,10 @@ pub(super) async fn auth_api(State(app): App, request: Request) -> Result<Respon
 }
 
 /// A token of the pool goes to the auth-api that is set up for the pool.
-fn function(headers: &HeaderMap) -> &'static str {
+fn is_of_pool(headers: &HeaderMap) -> bool {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = bearer.and_then(|bearer| bearer.strip_prefix("Bearer ")).unwrap_or_default();
-    if token.split('.').count() == 3 { FOR_POOL } else { "auth-api" }
+    token.split('.').count() == 3
 }
 
 fn send(request: http::Request<Vec<u8>>) -> Option<(Response<()>, Vec<u8>)> {
