@@ -4,6 +4,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
 WEB := target/web
 BROWSER := target/browser
+API_TOOLS := target/api-tools
 PAGES_PORT ?= 8080
 LINT_TOOLS := target/lint-tools
 # A stage of infra/samconfig.toml.
@@ -12,7 +13,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch web browser test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
+.PHONY: help run invoke watch web browser api-tools test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,7 +30,7 @@ $(SANDBOX):
 watch: tools compile web ## The same with the functions under cargo-lambda: edit, save, click again.
 	$(SANDBOX) watch --port $(PORT) --pages-port $(PAGES_PORT) $(ARGS) --cargo-lambda $(TOOLS)/bin/cargo-lambda
 
-test: tools compile deployable web browser test-shims test-infra ## Run all tests; installs what they need below target/.
+test: tools compile deployable web browser api-tools test-shims test-infra ## Run all tests; installs what they need below target/.
 	cargo test --workspace --locked
 
 test-shims: compile ## Run what is pasted into Corbado against the real functions.
@@ -61,12 +62,19 @@ $(WEB)/connect.js: $(wildcard crates/sandbox/web/package*.json crates/sandbox/we
 	cp -R crates/sandbox/web/package.json crates/sandbox/web/package-lock.json crates/sandbox/web/build.mjs crates/sandbox/web/src $(WEB)/
 	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
 
-browser: $(BROWSER)/.installed ## Install what drives the browser in tests.
+browser: $(BROWSER)/.installed ## Install what drives the browser, and Corbado's SDK, for tests.
 
 $(BROWSER)/.installed: $(wildcard tests/browser/package*.json)
 	@mkdir -p $(BROWSER)
 	cp $^ $(BROWSER)/
 	cd $(BROWSER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+api-tools: $(API_TOOLS)/.installed ## Install what tries the Backend API by its description.
+
+$(API_TOOLS)/.installed: tests/api-requirements.txt
+	python3 -m venv $(API_TOOLS)
+	$(API_TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 # Named one by one: with the whole workspace the tests' features would come along.

@@ -1,6 +1,8 @@
 //! The stand-in's Backend API: connect tokens, verdicts, credentials, Corbado's bodies.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use std::process::{Command, Output};
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -169,4 +171,62 @@ async fn proofs_verify_with_the_published_keys() {
     assert_eq!((&key["kty"], &key["alg"], &key["use"]), (&json!("RSA"), &json!("RS256"), &json!("sig")));
     assert!(forge::verifies(&proof, key), "another implementation of RS256 agrees");
     assert!(!forge::verifies(&forge::with_claims(&proof, |claims| claims["exp"] = 0.into()), key));
+}
+
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn installed(path: &str) -> std::path::PathBuf {
+    let path = tests::repository().join("target").join(path);
+    assert!(path.exists(), "{} is missing: run the tests by `make test`", path.display());
+    path
+}
+
+/// Whatever fits Corbado's published description is answered as it says, and whatever does not is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_to_the_published_description() {
+    let connect = TestConnect::start().await;
+    let mut command = Command::new(installed("api-tools/bin/python"));
+    command
+        .arg(tests::repository().join("tests/support/backend_api.py"))
+        .arg(installed("tools/package/src/specs"));
+    let description = output(command).await;
+    assert!(description.status.success(), "{}", String::from_utf8_lossy(&description.stderr));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backend-api.json");
+    std::fs::write(&file, description.stdout).unwrap();
+
+    let mut command = Command::new(installed("api-tools/bin/schemathesis"));
+    command.current_dir(&folder).arg("run").arg(file);
+    command.args(["--url", &format!("{}/corbado/v2", connect.url())]);
+    command.args(["--auth", &format!("{}:{}", PROJECT.0, PROJECT.1)]);
+    // The same requests every time.
+    command.args(["--seed", "1", "--max-examples", "60", "--generation-database", "none"]);
+    let run = output(command).await;
+    let shown = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{shown}");
+    let cases = shown.lines().find_map(|line| line.trim().split_once(" generated, "));
+    let cases: u32 = cases.unwrap_or_else(|| panic!("{shown}")).0.parse().unwrap();
+    assert!(cases > 200, "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corbados_own_client_is_content() {
+    let connect = TestConnect::start().await;
+    installed("browser/node_modules/@corbado/node-sdk");
+    let mut command = Command::new("node");
+    command.arg(tests::repository().join("tests/support/node_sdk.mjs")).arg(installed("browser"));
+    command.args([&format!("{}/corbado/v2", connect.url()), PROJECT.0, PROJECT.1]);
+    let run = output(command).await;
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let told: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let expected = json!({
+        "secret": "ctk1_",
+        "listed": [true],
+        "updated": 200,
+        "deleted": 200,
+        "unknown": [404, "not_found"],
+    });
+    assert_eq!(told, expected);
 }
