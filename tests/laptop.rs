@@ -201,6 +201,8 @@ async fn no_foreign_page_and_no_foreign_name_reaches_anything() {
             assert_eq!(reply.status, 403, "{method} {path} {name}: {value}");
         }
     }
+    let reply = send("GET", &format!("http://{own}/inspector/state"), &[], None).await;
+    assert_eq!(reply.status, 200, "programs of this machine may");
     // A form of a foreign page sends no JSON, should a browser leave `Origin` out.
     let form = [("content-type", "text/plain".to_owned())];
     let reply = send("POST", &format!("http://{own}/demo/option"), &form, Some(json!("{}"))).await;
@@ -221,6 +223,11 @@ async fn pages_come_with_a_strict_policy() {
     assert_eq!(laptop.call("GET", "/assets/../Cargo.toml", &[], Value::Null).await.status, 404);
     let start = laptop.call("GET", "/", &[], Value::Null).await;
     assert_eq!((start.status, start.header("location")), (303, "/login"));
+    let by_address = send("GET", &format!("http://{}/login", laptop.laptop.site.address()), &[], None).await;
+    assert_eq!(
+        (by_address.status, by_address.header("location")),
+        (303, format!("{}/login", laptop.url()).as_str())
+    );
 }
 
 #[tokio::test]

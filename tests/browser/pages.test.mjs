@@ -65,6 +65,14 @@ for (const [look, options] of LOOKS) {
   });
 }
 
+test('what is wrong is found', async () => {
+  const person = await Person.enter(browser, sandbox);
+  await person.goto('/signup');
+  await person.page.evaluate(() => document.querySelector('main').append(document.createElement('input')));
+  assert.match((await person.violations()).join(), /^label/);
+  await person.leave();
+});
+
 test('a keyboard is enough, from sign-up to sign-out', async () => {
   const person = await Person.enter(browser, sandbox);
   const { page } = person;

@@ -13,7 +13,7 @@ const KEPT: usize = 500;
 /// Texts longer than this are shortened, whatever they are.
 const LONG: usize = 96;
 /// Members that open a door: shortened however short they are.
-const SECRET: [&str; 13] = [
+const SECRET: [&str; 14] = [
     "accesstoken",
     "answer",
     "appendtokenvalue",
@@ -21,6 +21,7 @@ const SECRET: [&str; 13] = [
     "attestationresponse",
     "connecttoken",
     "idtoken",
+    "nonce",
     "password",
     "refreshtoken",
     "secret",
@@ -197,6 +198,8 @@ fn shortened(value: Value) -> Value {
                 .map(|(name, value)| {
                     let secret = SECRET.contains(&name.to_ascii_lowercase().as_str());
                     let value = match value {
+                        // People choose passwords: each character tells something.
+                        Value::String(_) if name.eq_ignore_ascii_case("password") => Value::from("…"),
                         Value::String(text) if secret => Value::String(shorten(&text, 8)),
                         value => shortened(value),
                     };
@@ -241,6 +244,7 @@ mod tests {
             "text": "x".repeat(200),
         }));
         assert!(!shown.to_string().contains("planted"), "{shown}");
+        assert_eq!(shown["nested"][0]["password"], "…");
         assert_eq!(shown["identifier"], "ada");
         assert_eq!(shown["options"]["publicKey"]["challenge"], "abc");
         assert!(shown["text"].as_str().unwrap().ends_with("… (200 characters)"));

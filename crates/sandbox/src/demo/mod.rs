@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
@@ -130,7 +130,12 @@ async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
-async fn page(Path(name): Path<String>) -> Response {
+/// Passkeys are for names, and not for addresses: whoever comes by an address is sent to the name.
+async fn page(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Some(port) = ["127.0.0.1:", "[::1]:"].iter().find_map(|address| host.strip_prefix(address)) {
+        return Redirect::to(&format!("http://localhost:{port}/{name}")).into_response();
+    }
     let found = PAGES.iter().find(|(page, _)| *page == name);
     found.map_or_else(not_found, |(_, html)| axum::response::Html(*html).into_response())
 }
