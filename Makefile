@@ -2,6 +2,10 @@ PORT ?= 9000
 VIA ?= direct
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := target/tools
+WEB := target/web
+BROWSER := target/browser
+API_TOOLS := target/api-tools
+PAGES_PORT ?= 8080
 LINT_TOOLS := target/lint-tools
 # A stage of infra/samconfig.toml.
 STAGE ?= dev
@@ -9,13 +13,13 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
+.PHONY: help run invoke watch web browser api-tools test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: compile ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
-	$(SANDBOX) run --port $(PORT)
+run: compile web ## Serve the demo on http://localhost:8080 (PAGES_PORT=…), the functions on 127.0.0.1:9000 (PORT=…).
+	$(SANDBOX) run --port $(PORT) --pages-port $(PAGES_PORT) $(ARGS)
 
 invoke: $(SANDBOX) ## Send events/F/E.json to the running functions: F=post-append E=first-passkey [VIA=url].
 	@$(SANDBOX) invoke $(F) $(E) --via $(VIA) --port $(PORT)
@@ -23,13 +27,13 @@ invoke: $(SANDBOX) ## Send events/F/E.json to the running functions: F=post-appe
 $(SANDBOX):
 	@$(MAKE) compile
 
-watch: tools compile ## Serve the functions under cargo-lambda: edit, save, call again.
-	$(SANDBOX) watch --port $(PORT) --cargo-lambda $(TOOLS)/bin/cargo-lambda
+watch: tools compile web ## The same with the functions under cargo-lambda: edit, save, click again.
+	$(SANDBOX) watch --port $(PORT) --pages-port $(PAGES_PORT) $(ARGS) --cargo-lambda $(TOOLS)/bin/cargo-lambda
 
-test: tools compile deployable test-shims test-infra ## Run all tests; installs what they need below target/.
+test: tools compile deployable web browser api-tools test-shims test-infra ## Run all tests; installs what they need below target/.
 	cargo test --workspace --locked
 
-test-shims: compile ## Run what is pasted into Corbado against the real functions.
+test-shims: compile web ## Run what is pasted into Corbado against the real functions.
 	node --test --test-reporter=spec tests/corbado/*.test.mjs
 
 test-infra: tools lint-tools deployable ## Lint the template and the pipeline, deploy the template on an emulator.
@@ -49,6 +53,29 @@ doc: ## Build the documentation; a warning is an error.
 compile: ## Compile everything for this machine. Always the whole workspace: one set of features, compiled once.
 	@command -v cargo >/dev/null || { echo "Rust 1.94.1 or later is needed: https://rustup.rs"; exit 1; }
 	cargo build --workspace --locked
+
+web: $(WEB)/connect.js ## Bundle Corbado's web components for the demo.
+
+$(WEB)/connect.js: $(wildcard crates/sandbox/web/package*.json crates/sandbox/web/build.mjs crates/sandbox/web/src/*)
+	@command -v npm >/dev/null || { echo "Node.js 20 or later with npm is needed: https://nodejs.org"; exit 1; }
+	@mkdir -p $(WEB)
+	cp -R crates/sandbox/web/package.json crates/sandbox/web/package-lock.json crates/sandbox/web/build.mjs crates/sandbox/web/src $(WEB)/
+	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
+
+browser: $(BROWSER)/.installed ## Install what drives the browser, and Corbado's SDK, for tests.
+
+$(BROWSER)/.installed: $(wildcard tests/browser/package*.json)
+	@mkdir -p $(BROWSER)
+	cp $^ $(BROWSER)/
+	cd $(BROWSER) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+api-tools: $(API_TOOLS)/.installed ## Install what tries the Backend API by its description.
+
+$(API_TOOLS)/.installed: tests/api-requirements.txt
+	python3 -m venv $(API_TOOLS)
+	$(API_TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # Named one by one: with the whole workspace the tests' features would come along.
 FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api -p custom-auth

@@ -25,7 +25,7 @@ async function start(settings = {}) {
   const port = await freePort();
   const environment = { PATH: process.env.PATH, HOME: state, XDG_STATE_HOME: state, ...settings };
   const options = { env: environment, stdio: ['ignore', 'ignore', 'pipe'] };
-  const child = spawn(join(BINARIES, 'sandbox'), ['run', '--port', `${port}`], options);
+  const child = spawn(join(BINARIES, 'sandbox'), ['run', '--port', `${port}`, '--pages-port', `${await freePort()}`], options);
   const errors = [];
   child.stderr.on('data', (chunk) => errors.push(chunk));
   const ended = new Promise((resolve) => {

@@ -6,6 +6,9 @@
 //! - [`suites`]: one contract suite a port, for every adapter of it.
 //! - [`host`]: the real binaries under the local host, their logs kept.
 //! - [`auth_system`]: an authentication system of the contract in `infra/`, in memory.
+//! - [`connect`]: the stand-in for Corbado, and a browser without a screen.
+//! - [`laptop`]: the sandbox with everything in it.
+//! - [`authenticator`]: passkeys in software.
 //! - [`emulator`]: ministack, started and stopped.
 //! - [`dynamodb`]: the table, and moto beside ministack.
 //! - [`function`]: the real binaries as functions on ministack.
@@ -15,11 +18,14 @@
 
 pub mod api;
 pub mod auth_system;
+pub mod authenticator;
+pub mod connect;
 pub mod dynamodb;
 pub mod emulator;
 pub mod forge;
 pub mod function;
 pub mod host;
+pub mod laptop;
 pub mod python;
 pub mod stub;
 pub mod suites;

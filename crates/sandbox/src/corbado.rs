@@ -84,13 +84,17 @@ fn verify(
     if !is_authenticated(headers) {
         return unauthorized();
     }
-    let first =
-        consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(request.signed_passkey_data.clone());
-    let result = match verdict(&request.signed_passkey_data, &request.username) {
+    let result = sample_verdict(&request.signed_passkey_data, &request.username, consumed);
+    (StatusCode::OK, Json(json!({"verificationResult": result})))
+}
+
+/// The verdict on a sample token, once; `invalid_signature` on whatever is none.
+pub(crate) fn sample_verdict(token: &str, username: &str, consumed: &Mutex<HashSet<String>>) -> String {
+    let first = consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned());
+    match verdict(token, username) {
         _ if !first => "invalid_challenge".to_owned(),
         verdict => verdict.unwrap_or_else(|| "invalid_signature".to_owned()),
-    };
-    (StatusCode::OK, Json(json!({"verificationResult": result})))
+    }
 }
 
 /// Reads the verdict that a sample token carries.

@@ -3,20 +3,28 @@
 //! It listens on loopback only, but a page in the user's own browser reaches loopback, too: by a plain cross-site
 //! request (foreign `Origin`), or by a name of its own that resolves to 127.0.0.1 (foreign `Host`, "DNS rebinding").
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Refuses a request whose `Host` is not this machine, or whose `Origin` is.
 pub(crate) async fn loopback_only(request: Request, next: Next) -> Response {
-    if is_local(request.headers()) {
-        return next.run(request).await;
-    }
-    (StatusCode::FORBIDDEN, "Only this machine may call the local host, and no web page.\n").into_response()
+    admit(State(Arc::default()), request, next).await
 }
 
-fn is_local(headers: &HeaderMap) -> bool {
+/// The same, but lets pages of `allowed` origins in, too.
+pub(crate) async fn admit(State(allowed): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    if is_local(request.headers(), &allowed) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "Only this machine may call the local host, and no foreign web page.\n")
+        .into_response()
+}
+
+fn is_local(headers: &HeaderMap, allowed: &[String]) -> bool {
     let single = |name| {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
@@ -35,7 +43,8 @@ fn is_local(headers: &HeaderMap) -> bool {
         None => return false,
     };
     // A page of the local host itself would have exactly this origin.
-    names_loopback(host) && origin.strip_prefix("http://") == Some(host)
+    let own = origin.strip_prefix("http://") == Some(host);
+    names_loopback(host) && (own || allowed.iter().any(|allowed| allowed == origin))
 }
 
 fn names_loopback(host: &str) -> bool {
@@ -74,7 +83,23 @@ mod tests {
             for (name, value) in pairs {
                 headers.append(*name, value.parse().unwrap());
             }
-            assert_eq!(is_local(&headers), expected, "{pairs:?}");
+            assert_eq!(is_local(&headers, &[]), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn admits_pages_that_are_allowed() {
+        let allowed = ["http://localhost:3000".to_owned()];
+        let rows = [
+            ("127.0.0.1:9000", "http://localhost:3000", true),
+            ("127.0.0.1:9000", "http://localhost:3001", false),
+            ("127.0.0.1:9000", "http://localhost:30000", false),
+            ("evil.example:9000", "http://localhost:3000", false),
+        ];
+        for (host, origin, expected) in rows {
+            let headers = [(header::HOST, host), (header::ORIGIN, origin)];
+            let headers = headers.map(|(name, value)| (name, value.parse().unwrap()));
+            assert_eq!(is_local(&HeaderMap::from_iter(headers), &allowed), expected, "{host} {origin}");
         }
     }
 }

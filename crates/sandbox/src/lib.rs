@@ -10,20 +10,34 @@
 //! - `guard`: keeps web pages away from the local host.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
 //! - [`deferred`]: the queue of updates that were put off.
+//! - [`connect`]: Corbado Connect itself: both of its APIs, real ceremonies, the actions.
+//! - [`journal`]: what happens, for people to look at.
+//! - [`demo`]: an application with passkeys, from sign-up to the list of passkeys.
+//! - [`pool`]: a user pool's side of custom authentication.
+//! - `inspector`: what happens, live, and switches.
+//! - [`laptop`]: all of it together.
 //! - [`sample`]: the events below `events/`.
+//! - [`site`]: a server on loopback for what pages may call.
 //! - [`secrets`]: a signing secret for each function.
 //! - [`invoke`]: sends a sample to the local host.
 
+pub mod connect;
 mod corbado;
 pub mod deferred;
+pub mod demo;
 pub mod function;
 mod gateway;
 mod guard;
 pub mod host;
+mod inspector;
 pub mod invoke;
+pub mod journal;
+pub mod laptop;
+pub mod pool;
 mod runtime_api;
 pub mod sample;
 pub mod secrets;
+pub mod site;
 
 pub use host::Host;
 

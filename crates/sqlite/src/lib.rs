@@ -7,8 +7,10 @@
 //! - [`store`]: [`Store`], the file, its migrations and its locking.
 //! - `directory`, `sessions`: the domain's ports on it.
 //! - [`deferred`]: a queue for what is done later.
+//! - [`accounts`]: new users, and a look at all of them.
 //! - [`seed`]: demo users.
 
+pub mod accounts;
 pub mod deferred;
 mod directory;
 pub mod seed;

@@ -1,0 +1,217 @@
+//! Everything together, as `make run` starts it: functions, Corbado, user pool, demo application, inspector.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use webhooks::SigningSecret;
+
+use crate::connect::{Actions, Connect, Rules, Settings, Target};
+use crate::demo::Application;
+use crate::demo::accounts::Accounts;
+use crate::function::{self, LogSink, random_name};
+use crate::host::{Host, local_functions, own_origins};
+use crate::journal::{Journal, Lane, Note, Outcome};
+use crate::pool::{self, Pool};
+use crate::secrets::SigningSecrets;
+use crate::site::{Place, Site};
+use crate::{ACTIONS, corbado};
+
+/// How it is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port of the pages; 0 takes a free one.
+    pub port: u16,
+    /// The port of the functions; 0 takes a free one.
+    pub functions_port: u16,
+    /// Where what is made is kept.
+    pub state: PathBuf,
+    /// The embedded store.
+    pub store: PathBuf,
+    /// The folder of the functions' binaries.
+    pub binaries: PathBuf,
+    /// The folder of the bundled web components.
+    pub bundle: PathBuf,
+    /// The functions run elsewhere, below this URL.
+    pub actions_url: Option<String>,
+    /// Origins of pages of your own that may mount the components.
+    pub allowed_origins: Vec<String>,
+    /// What Corbado does not document.
+    pub rules: Rules,
+    /// The environment that the functions get.
+    pub environment: HashMap<String, String>,
+}
+
+/// All of it, running. Dropping it stops it.
+#[derive(Debug)]
+pub struct Laptop {
+    /// The functions.
+    pub host: Host,
+    /// Everything else.
+    pub site: Site,
+    /// Corbado.
+    pub connect: Connect,
+    /// What happens.
+    pub journal: Journal,
+}
+
+impl Laptop {
+    /// Starts it. `log` gets every line that a function writes.
+    pub async fn start(options: Options, secrets: &SigningSecrets, log: LogSink) -> std::io::Result<Self> {
+        let place = Place::take(options.port).await.map_err(|error| {
+            let port = options.port;
+            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
+        })?;
+        let functions = Place::take(options.functions_port).await.map_err(|error| {
+            let port = options.functions_port;
+            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
+        })?;
+        let functions_port = functions.port();
+        drop(functions);
+        let journal = Journal::default();
+        let environment = environment(&options.environment, &options.store, place.port(), functions_port);
+        let mut functions = local_functions(&options.binaries, functions_port, &environment, secrets);
+        functions.extend(auth_api_of_pool(&functions, place.port()));
+        if options.actions_url.is_some() {
+            // Nobody else runs this one.
+            functions.retain(|function| function.name == crate::demo::FOR_POOL);
+        }
+        let host = Host::start(functions_port, functions, noting(&journal, log)).await?;
+        let functions_url =
+            options.actions_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{functions_port}"));
+
+        let store = sqlite::Store::new(&options.store, Duration::from_secs(5));
+        store.seed(&sqlite::seed::DEMO_USERS).await.map_err(std::io::Error::other)?;
+        let state = &options.state;
+        let accounts = Accounts::open(store, state.join("demo-passwords.json"))?;
+        let connect = Connect::open(
+            Settings {
+                state: state.clone(),
+                project_id: corbado::PROJECT_ID.to_owned(),
+                api_secret: corbado::API_SECRET.to_owned(),
+                // Nobody needs it who does not set one.
+                api_key: random_name()?,
+                rp_id: "localhost".to_owned(),
+                origins: origins(place.port(), &options.allowed_origins),
+                frontend_api_url: format!("http://localhost:{}/fapi", place.port()),
+                actions: Actions::new(targets(&functions_url, secrets), options.rules.action_timeout),
+                rules: options.rules,
+            },
+            journal.clone(),
+        )?;
+        let key = state.join("pool-signing-key.pem");
+        let pool = Pool::open(accounts.clone(), &key, &functions_url, journal.clone())?;
+        let application = Application {
+            accounts,
+            connect: connect.clone(),
+            pool,
+            journal: journal.clone(),
+            functions_url,
+            pool_functions_url: format!("http://127.0.0.1:{functions_port}"),
+            bundle: options.bundle,
+            project_id: corbado::PROJECT_ID.to_owned(),
+        };
+        let site = place.serve(application.router(), &options.allowed_origins);
+        Ok(Self { host, site, connect, journal })
+    }
+}
+
+/// What functions are told beside `environment`: where the store, the pages and Corbado are, unless they are told already.
+pub fn environment(
+    environment: &HashMap<String, String>,
+    store: &Path,
+    port: u16,
+    functions_port: u16,
+) -> HashMap<String, String> {
+    let mut environment = environment.clone();
+    let origins = format!("http://localhost:{port} {}", own_origins(functions_port));
+    environment.entry("ALLOWED_ORIGINS".into()).or_insert(origins);
+    // Not every browser takes a secure cookie from http://localhost.
+    environment.entry("SESSION_COOKIE_INSECURE".into()).or_insert_with(|| "true".into());
+    environment.insert("EMBEDDED_STORE".into(), store.display().to_string());
+    if !environment.contains_key("CORBADO_PROJECT_ID") {
+        environment.insert("CORBADO_PROJECT_ID".into(), corbado::PROJECT_ID.to_owned());
+        environment.insert("CORBADO_API_SECRET".into(), corbado::API_SECRET.to_owned());
+        environment.insert("CORBADO_BACKEND_API_URL".into(), format!("http://127.0.0.1:{port}/corbado"));
+    }
+    environment
+}
+
+/// The same auth-api once more, set up for the user pool: what option 1 deploys.
+fn auth_api_of_pool(functions: &[function::Settings], port: u16) -> Option<function::Settings> {
+    let mut settings = functions.iter().find(|it| it.name == "auth-api")?.clone();
+    settings.name = crate::demo::FOR_POOL.to_owned();
+    let url = format!("http://127.0.0.1:{port}/pool");
+    let pairs = [
+        ("AUTH_SYSTEM", "cognito".to_owned()),
+        ("SESSION_STORE", "embedded".to_owned()),
+        ("USER_POOL_ID", pool::POOL_ID.to_owned()),
+        ("USER_POOL_CLIENT_ID", pool::CLIENT_ID.to_owned()),
+        ("COGNITO_CHECK_REVOCATION", "true".to_owned()),
+        ("COGNITO_JWKS_URL", format!("{url}/.well-known/jwks.json")),
+        ("AWS_REGION", pool::REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "sandbox".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "sandbox".to_owned()),
+        ("AWS_ENDPOINT_URL", url),
+    ];
+    // A profile or a session of a real account must not get in the way.
+    settings.environment.retain(|name, _| !name.starts_with("AWS_"));
+    settings.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+    Some(settings)
+}
+
+fn origins(port: u16, allowed: &[String]) -> Vec<String> {
+    let own = format!("http://localhost:{port}");
+    std::iter::once(own).chain(allowed.iter().cloned()).collect()
+}
+
+fn targets(functions_url: &str, secrets: &SigningSecrets) -> BTreeMap<String, Target> {
+    let targets = ACTIONS.iter().filter_map(|name| {
+        let secret = SigningSecret::parse(secrets.get(*name)?)?;
+        Some(((*name).to_owned(), Target { url: format!("{functions_url}/lambda-url/{name}"), secret }))
+    });
+    targets.collect()
+}
+
+/// Notes the lines of the functions in the journal, and passes them on.
+fn noting(journal: &Journal, log: LogSink) -> LogSink {
+    let journal = journal.clone();
+    Arc::new(move |function, line| {
+        if let Ok(Value::Object(fields)) = serde_json::from_str(line) {
+            let status = fields.get("status").and_then(Value::as_u64).and_then(|it| u16::try_from(it).ok());
+            let outcome = fields.get("outcome").and_then(Value::as_str).unwrap_or("log");
+            let mut note = Note::new(
+                Lane::Function,
+                format!("{function}: {}", outcome.replace('_', " ")),
+                status.map_or(Outcome::Done, Outcome::of),
+            );
+            if let Some(status) = status {
+                note = note.status(status);
+            }
+            if let Some(duration) = fields.get("duration_ms").and_then(Value::as_f64) {
+                note = note.took(Duration::from_secs_f64(duration.max(0.0) / 1e3));
+            }
+            journal.record(note.detail(Value::Object(fields)));
+        }
+        log(function, line);
+    })
+}
+
+/// Removes what was made and kept below `state`, and the embedded store: users, passkeys, sessions.
+pub fn forget(state: &Path, store: &Path) -> std::io::Result<()> {
+    let stores = [store.to_owned(), state.join("corbado.sqlite")];
+    let files = stores
+        .iter()
+        .flat_map(|path| ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", path.display()))));
+    for file in files.chain([state.join("demo-passwords.json")]) {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(std::io::Error::new(error.kind(), format!("{}: {error}", file.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The side of a user pool that option 1 needs: password and custom authentication, tokens under RS256, a key set.
+//!
+//! Speaks the JSON protocol of Amazon Cognito (`X-Amz-Target`), with the users of the embedded store. The custom
+//! challenge is decided by the function `custom-auth`, which is asked as Cognito asks its triggers.
+//!
+//! Source: Amazon Cognito API reference and developer guide, "Custom authentication challenge Lambda triggers".
+//!
+//! # Layout
+//! - this file: the operations.
+//! - `flow`: custom authentication, trigger by trigger.
+//! - `tokens`: access and ID tokens.
+
+mod flow;
+mod tokens;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use domain::{AccountStatus, User, UserDirectory, UserIdentifier};
+use serde_json::{Value, json};
+
+use crate::connect::signing::SigningKey;
+use crate::demo::accounts::Accounts;
+use crate::journal::{Journal, Lane, Note, Outcome};
+
+/// The pool's region, id and app client.
+pub const REGION: &str = "eu-central-1";
+/// The pool's id.
+pub const POOL_ID: &str = "eu-central-1_sandbox";
+/// The app client's id.
+pub const CLIENT_ID: &str = "sandbox-client";
+
+/// The pool. Cloning shares it.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    accounts: Accounts,
+    key: SigningKey,
+    /// Where functions are invoked.
+    functions_url: String,
+    journal: Journal,
+    flows: Mutex<HashMap<String, flow::Flow>>,
+    /// When users have signed out everywhere, in seconds since the epoch.
+    signed_out: Mutex<HashMap<String, u64>>,
+}
+
+/// An error as Cognito answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault(&'static str, String);
+
+type Answer = Result<Value, Fault>;
+
+impl Fault {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self(code, message.into())
+    }
+
+    fn not_authorized(message: &str) -> Self {
+        Self::new("NotAuthorizedException", message)
+    }
+
+    fn parameter(message: &str) -> Self {
+        Self::new("InvalidParameterException", message)
+    }
+
+    fn internal() -> Self {
+        Self::new("InternalErrorException", "Something is wrong with the sandbox.")
+    }
+}
+
+impl From<domain::Unavailable> for Fault {
+    fn from(_: domain::Unavailable) -> Self {
+        Self::internal()
+    }
+}
+
+impl Pool {
+    /// Makes a pool of the accounts; its key is kept at `key`, functions are invoked below `functions_url`.
+    pub fn open(
+        accounts: Accounts,
+        key: &Path,
+        functions_url: &str,
+        journal: Journal,
+    ) -> std::io::Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            accounts,
+            key: SigningKey::load_or_create(key)?,
+            functions_url: functions_url.to_owned(),
+            journal,
+            flows: Mutex::default(),
+            signed_out: Mutex::default(),
+        })))
+    }
+
+    /// `POST /pool`, with or without a slash at its end, and the key set below it.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/pool", post(operation))
+            .route("/pool/", post(operation))
+            .route("/pool/.well-known/jwks.json", get(jwks))
+            .with_state(self.clone())
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+async fn jwks(State(Pool(pool)): State<Pool>) -> Json<Value> {
+    Json(pool.key.jwks().clone())
+}
+
+async fn operation(State(Pool(pool)): State<Pool>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
+    let start = Instant::now();
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let name = target.strip_prefix("AWSCognitoIdentityProviderService.").unwrap_or_default().to_owned();
+    let request: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let answer = match name.as_str() {
+        "InitiateAuth" => pool.initiate_auth(&request).await,
+        "RespondToAuthChallenge" => pool.respond(&request).await,
+        "AdminGetUser" => pool.admin_get_user(&request).await,
+        "GetUser" => pool.get_user(&request).await,
+        "GlobalSignOut" => pool.global_sign_out(&request).await,
+        _ => Err(Fault::new("UnknownOperationException", "The sandbox's user pool knows no such operation.")),
+    };
+    let (status, body) = match answer {
+        Ok(body) => (StatusCode::OK, body),
+        Err(Fault("InternalErrorException", message)) => {
+            let body = json!({"__type": "InternalErrorException", "message": message});
+            (StatusCode::INTERNAL_SERVER_ERROR, body)
+        }
+        Err(Fault(code, message)) => (StatusCode::BAD_REQUEST, json!({"__type": code, "message": message})),
+    };
+    let outcome = Outcome::of(status.as_u16());
+    let note = Note::new(Lane::Pool, if name.is_empty() { "no operation" } else { name.as_str() }, outcome);
+    pool.journal.record(
+        note.status(status.as_u16())
+            .took(start.elapsed())
+            .detail(json!({"request": request, "answer": body.clone()})),
+    );
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
+
+fn text<'a>(request: &'a Value, pointer: &str) -> Result<&'a str, Fault> {
+    let text = request.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text.ok_or_else(|| {
+        Fault::parameter(&format!("{} is missing.", pointer.rsplit('/').next().unwrap_or_default()))
+    })
+}
+
+impl Inner {
+    async fn initiate_auth(&self, request: &Value) -> Answer {
+        if text(request, "/ClientId")? != CLIENT_ID {
+            return Err(Fault::new("ResourceNotFoundException", "User pool client does not exist."));
+        }
+        let user = text(request, "/AuthParameters/USERNAME")?;
+        match text(request, "/AuthFlow")? {
+            "CUSTOM_AUTH" => self.begin(user).await,
+            "USER_PASSWORD_AUTH" => {
+                let password = text(request, "/AuthParameters/PASSWORD")?;
+                let id = self.accounts.check(user, password).await?;
+                let wrong = || Fault::not_authorized("Incorrect username or password.");
+                let user = self.accounts.store().find(&id.ok_or_else(wrong)?).await?.ok_or_else(wrong)?;
+                match user.status {
+                    AccountStatus::Active => self.issue(&user),
+                    AccountStatus::Disabled => Err(Fault::not_authorized("User is disabled.")),
+                    AccountStatus::ResetRequired => Err(Fault::new(
+                        "PasswordResetRequiredException",
+                        "Password reset required for the user",
+                    )),
+                    _ => Err(Fault::not_authorized("The sandbox has no form for a new password.")),
+                }
+            }
+            _ => Err(Fault::parameter("The sandbox knows CUSTOM_AUTH and USER_PASSWORD_AUTH.")),
+        }
+    }
+
+    async fn admin_get_user(&self, request: &Value) -> Answer {
+        if text(request, "/UserPoolId")? != POOL_ID {
+            return Err(Fault::new("ResourceNotFoundException", "User pool does not exist."));
+        }
+        let user = self.user(text(request, "/Username")?).await?;
+        let user = user.ok_or_else(|| Fault::new("UserNotFoundException", "User does not exist."))?;
+        let (enabled, status) = status(user.status);
+        Ok(json!({
+            "Username": user.id.as_str(),
+            "UserAttributes": attributes(&user),
+            "Enabled": enabled,
+            "UserStatus": status,
+        }))
+    }
+
+    /// The user of an access token that is good.
+    async fn bearer(&self, request: &Value) -> Result<User, Fault> {
+        let revoked = || Fault::not_authorized("Access Token has been revoked");
+        let (user, issued) = self
+            .read_access_token(text(request, "/AccessToken")?)
+            .ok_or_else(|| Fault::not_authorized("Invalid Access Token"))?;
+        let out = self.signed_out.lock().unwrap_or_else(PoisonError::into_inner).get(&user).copied();
+        if out.is_some_and(|out| issued <= out) {
+            return Err(revoked());
+        }
+        self.user(&user).await?.ok_or_else(revoked)
+    }
+
+    async fn get_user(&self, request: &Value) -> Answer {
+        let user = self.bearer(request).await?;
+        Ok(json!({"Username": user.id.as_str(), "UserAttributes": attributes(&user)}))
+    }
+
+    async fn global_sign_out(&self, request: &Value) -> Answer {
+        let user = self.bearer(request).await?;
+        let now = crate::connect::now_millis();
+        let mut all = self.signed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(user.id.as_str().to_owned(), now);
+        Ok(json!({}))
+    }
+
+    async fn user(&self, id: &str) -> Result<Option<User>, Fault> {
+        match UserIdentifier::new(id) {
+            Ok(id) => Ok(self.accounts.store().find(&id).await?),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Whether a user is enabled, and Cognito's word for the rest.
+fn status(status: AccountStatus) -> (bool, &'static str) {
+    match status {
+        AccountStatus::Active => (true, "CONFIRMED"),
+        AccountStatus::Disabled => (false, "CONFIRMED"),
+        AccountStatus::ForceChangePassword => (true, "FORCE_CHANGE_PASSWORD"),
+        AccountStatus::ResetRequired => (true, "RESET_REQUIRED"),
+        _ => (true, "UNKNOWN"),
+    }
+}
+
+fn attributes(user: &User) -> Vec<Value> {
+    let mut all = vec![("sub", user.id.as_str())];
+    if let Some(email) = &user.profile.email {
+        all.extend([("email", email.as_str()), ("email_verified", "true")]);
+    }
+    all.extend(user.profile.display_name.as_deref().map(|name| ("name", name)));
+    all.into_iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect()
+}

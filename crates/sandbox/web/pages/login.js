@@ -1,0 +1,59 @@
+import { afterLogin, completeLogin, config, corbado, keepTarget, login, say } from './session.js';
+
+keepTarget();
+const component = document.getElementById('passkey-login');
+const classic = document.getElementById('classic-login');
+
+/** Shows the classic login, with what was typed already. */
+function showClassicLogin(identifier, message) {
+  unmount();
+  component.hidden = true;
+  classic.hidden = false;
+  document.getElementById('use-password').hidden = true;
+  if (identifier) classic.identifier.value = identifier;
+  say(message ?? '');
+  (identifier ? classic.password : classic.identifier).focus();
+}
+
+// The guide's snippet. In production `Corbado` is Corbado's hosted script.
+const unmount = Corbado.mountCorbadoConnectLogin(component, {
+  ...corbado,
+  onFallback: (identifier, message) => showClassicLogin(identifier, message),
+  onError: (code) => console.info('corbado connect:', code),
+  onSignupClick: () => location.assign('/signup'),
+  onComplete: async (result) => {
+    await completeLogin(result);
+    afterLogin();
+  },
+});
+
+document.getElementById('use-password').addEventListener('click', () => showClassicLogin());
+
+classic.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const button = classic.querySelector('[type=submit]');
+  button.disabled = true;
+  try {
+    await login(classic.identifier.value, classic.password.value);
+    afterLogin();
+  } catch (error) {
+    say(error.message);
+    button.disabled = false;
+  }
+});
+
+for (const choice of document.querySelectorAll('[name=login-option]')) {
+  choice.checked = choice.value === config.loginOption;
+  choice.addEventListener('change', async () => {
+    await fetch('/demo/option', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ loginOption: choice.value }),
+    });
+    config.loginOption = choice.value;
+  });
+}
+
+document.getElementById('demo-users').textContent = config.demoUsers.join(', ');
+document.getElementById('demo-password').textContent = config.demoPassword;
+document.body.dataset.ready = 'true';

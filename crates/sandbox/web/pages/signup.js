@@ -1,0 +1,18 @@
+import { afterLogin, say, signUp } from './session.js';
+
+const form = document.getElementById('sign-up');
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const button = form.querySelector('[type=submit]');
+  button.disabled = true;
+  try {
+    await signUp(form.fullname.value, form.email.value, form.password.value);
+    afterLogin();
+  } catch (error) {
+    say(error.message);
+    button.disabled = false;
+  }
+});
+
+document.body.dataset.ready = 'true';
