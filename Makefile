@@ -9,7 +9,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra attacks check fmt lint doc compile deployable build deploy smoke tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,9 @@ test-shims: compile ## Run what is pasted into Corbado against the real function
 
 test-infra: tools lint-tools deployable ## Lint the template and the pipeline, deploy the template on an emulator.
 	$(TOOLS)/bin/python -B -m unittest discover -s tests/infra
+
+attacks: tools compile deployable ## Attack the real binaries: a table of attacks and refusals.
+	cargo test --workspace --locked --test attacks -- --nocapture
 
 check: fmt lint doc test ## Run what CI runs.
 
