@@ -9,7 +9,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra attacks check fmt lint doc compile deployable build deploy smoke tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra attacks fuzz check fmt lint doc compile deployable build deploy smoke tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,11 @@ test-infra: tools lint-tools deployable ## Lint the template and the pipeline, d
 
 attacks: tools compile deployable ## Attack the real binaries: a table of attacks and refusals.
 	cargo test --workspace --locked --test attacks -- --nocapture
+
+# Of inputs there is no end, so the time decides.
+fuzz: compile ## Fuzz each parser for FUZZ_SECONDS (10).
+	BOLERO_RANDOM_ITERATIONS=1000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_SECONDS),10)000 \
+		cargo test --workspace --locked --test fuzz -- --nocapture --test-threads 1
 
 check: fmt lint doc test ## Run what CI runs.
 
