@@ -9,7 +9,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra attacks fuzz check fmt lint doc compile deployable build deploy smoke tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra attacks fuzz chaos check fmt lint doc compile deployable build deploy smoke tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,10 @@ attacks: tools compile deployable ## Attack the real binaries: a table of attack
 fuzz: compile ## Fuzz each parser for FUZZ_SECONDS (10).
 	BOLERO_RANDOM_ITERATIONS=1000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_SECONDS),10)000 \
 		cargo test --workspace --locked --test fuzz -- --nocapture --test-threads 1
+
+chaos: compile ## Let systems fail and kill processes under 20 500 calls (CHAOS_SEED=1).
+	CHAOS_SEED=$(or $(CHAOS_SEED),1) CHAOS_APPENDS=10000 CHAOS_LOGINS=10000 CHAOS_CHALLENGES=500 \
+		cargo test --workspace --locked --test chaos -- --nocapture
 
 check: fmt lint doc test ## Run what CI runs.
 
