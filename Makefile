@@ -9,7 +9,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra attacks fuzz chaos check fmt lint doc compile deployable build deploy smoke tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra attacks fuzz chaos deny advisories check fmt lint doc compile deployable build deploy smoke tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,12 @@ fuzz: compile ## Fuzz each parser for FUZZ_SECONDS (10).
 chaos: compile ## Let systems fail and kill processes under 20 500 calls (CHAOS_SEED=1).
 	CHAOS_SEED=$(or $(CHAOS_SEED),1) CHAOS_APPENDS=10000 CHAOS_LOGINS=10000 CHAOS_CHALLENGES=500 \
 		cargo test --workspace --locked --test chaos -- --nocapture
+
+deny: lint-tools ## Check the dependencies' licences, bans and sources.
+	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check licenses bans sources
+
+advisories: lint-tools ## Look for known weaknesses of the dependencies; fetches the RustSec database.
+	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check advisories
 
 check: fmt lint doc test ## Run what CI runs.
 
