@@ -13,7 +13,7 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch web browser api-tools test test-shims test-infra check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
+.PHONY: help run invoke watch web browser api-tools test test-shims test-infra attacks fuzz chaos deny advisories check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,24 @@ test-shims: compile web ## Run what is pasted into Corbado against the real func
 
 test-infra: tools lint-tools deployable ## Lint the template and the pipeline, deploy the template on an emulator.
 	$(TOOLS)/bin/python -B -m unittest discover -s tests/infra
+
+attacks: tools compile deployable ## Attack the real binaries: a table of attacks and refusals.
+	cargo test --workspace --locked --test attacks -- --nocapture
+
+# Of inputs there is no end, so the time decides.
+fuzz: compile ## Fuzz each parser for FUZZ_SECONDS (10).
+	BOLERO_RANDOM_ITERATIONS=1000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_SECONDS),10)000 \
+		cargo test --workspace --locked --test fuzz -- --nocapture --test-threads 1
+
+chaos: compile ## Let systems fail and kill processes under 20 500 calls (CHAOS_SEED=1).
+	CHAOS_SEED=$(or $(CHAOS_SEED),1) CHAOS_APPENDS=10000 CHAOS_LOGINS=10000 CHAOS_CHALLENGES=500 \
+		cargo test --workspace --locked --test chaos -- --nocapture
+
+deny: lint-tools ## Check the dependencies' licences, bans and sources.
+	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check licenses bans sources
+
+advisories: lint-tools ## Look for known weaknesses of the dependencies; fetches the RustSec database.
+	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check advisories
 
 check: fmt lint doc test ## Run what CI runs.
 

@@ -104,6 +104,11 @@ impl Call {
         self
     }
 
+    /// The event that a gateway makes of it.
+    pub fn into_event(self) -> Value {
+        self.event
+    }
+
     /// Sends it to auth-api.
     pub async fn send(self, host: &TestHost) -> Answer {
         let invoked = host.invoke("auth-api", self.event.to_string()).await;

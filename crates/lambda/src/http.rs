@@ -181,7 +181,7 @@ fn plain_request(request: HttpRequest, context: RequestContext) -> Result<Reques
     for (name, value) in request.headers.iter() {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unreadable("header name"))?;
         let value = HeaderValue::from_str(value).map_err(|_| unreadable("header value"))?;
-        plain.headers_mut().append(name, value);
+        plain.headers_mut().try_append(name, value).map_err(|_| unreadable("too many headers"))?;
     }
     *plain.method_mut() = method;
     *plain.uri_mut() = uri;

@@ -93,7 +93,7 @@ impl AuthSystem {
 }
 
 /// Reads an answer; one that is no success is named by its status alone, whatever its body says.
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, Unavailable> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, Unavailable> {
     let reason = match answer.status {
         200 => match serde_json::from_slice(&answer.body) {
             Ok(Object(value)) => return Ok(value),

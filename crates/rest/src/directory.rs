@@ -45,14 +45,14 @@ impl<'de> Deserialize<'de> for Status {
 }
 
 #[derive(Deserialize)]
-struct Found {
+pub(crate) struct Found {
     #[serde(deserialize_with = "nullable")]
-    user: Option<Object<Account>>,
+    pub(crate) user: Option<Object<Account>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Account {
+pub(crate) struct Account {
     id: Id,
     status: Status,
     display_name: Option<String>,
@@ -71,12 +71,12 @@ struct Mfa {
 }
 
 #[derive(Deserialize)]
-struct Matches {
-    users: Vec<Object<Match>>,
+pub(crate) struct Matches {
+    pub(crate) users: Vec<Object<Match>>,
 }
 
 #[derive(Deserialize)]
-struct Match {
+pub(crate) struct Match {
     id: Id,
     status: Status,
     verified: bool,

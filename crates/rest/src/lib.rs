@@ -10,6 +10,9 @@
 pub mod client;
 pub mod credential;
 pub mod directory;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod object;
 pub mod sessions;
 

@@ -18,20 +18,20 @@ const REVOKE_ALL: Operation =
     Operation { path: "/sessions/revoke-all", name: "sessions.revokeAll", idempotent: true };
 
 #[derive(Deserialize)]
-struct Created {
-    created: bool,
+pub(crate) struct Created {
+    pub(crate) created: bool,
 }
 
 #[derive(Deserialize)]
-struct Found {
+pub(crate) struct Found {
     #[serde(deserialize_with = "nullable")]
-    session: Option<Object<Kept>>,
+    pub(crate) session: Option<Object<Kept>>,
 }
 
 /// A session, its times in milliseconds since the epoch.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Kept {
+pub(crate) struct Kept {
     user: Id,
     created: u64,
     expires: u64,
