@@ -20,7 +20,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Seeds that found something once; each stays a test.
-const KEPT: [u64; 1] = [1];
+const KEPT: [u64; 2] = [1, 4];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_cost_time_and_nothing_else() {

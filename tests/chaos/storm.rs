@@ -136,6 +136,8 @@ impl Storm {
             () = self.lock_stores() => {}
         }
         self.systems.calm();
+        // A lock that is still held is the storm's.
+        tokio::time::sleep(TIMEOUT + Duration::from_millis(400)).await;
         let stayed_broken = self.broken().await;
         self.report(stayed_broken)
     }
@@ -339,7 +341,10 @@ impl Storm {
                 self.invoke(&self.embedded, "auth-api", by_page),
             );
             for answer in [append, action, page] {
-                broken += u64::from(answer.is_none_or(|answer| answer["statusCode"] != 200));
+                if answer.as_ref().is_none_or(|answer| answer["statusCode"] != 200) {
+                    println!("after the storm: {answer:?}");
+                    broken += 1;
+                }
             }
         }
         broken
