@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{
     Begun, Claim, FlowKey, FlowNonce, Rate, RateKey, RateLimiter, Reason, ReplayGuard, ReplayKey, Session,
-    SessionId, SessionStore, SignedPasskeyData, Timestamp, UserIdentifier, Verdict, VerdictLog,
+    SessionId, SessionStore, SignedPasskeyData, Timestamp, UserIdentifier, Verdict, VerdictLog, hex,
 };
 use dynamodb::Table;
 use outbound::{Https, Trust};
@@ -138,12 +138,11 @@ async fn items_hold_no_secret_and_expire() {
     let number = |item: &HashMap<String, AttributeValue>, name: &str| -> u64 {
         item[name].as_n().unwrap().parse().unwrap()
     };
-    let hash = |bytes: &[u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let rate = RateKey::new("login", "planted-address");
     let expected = [
-        (format!("rate#{}#30000000", hash(rate.as_bytes())), 1_800_000_060),
-        (format!("replay#{}", hash(webhook("planted-id").as_bytes())), 1_800_000_601),
-        (format!("session#{}", hash(secret.key().as_bytes())), 1_800_000_601),
+        (format!("rate#{}#30000000", hex(rate.as_bytes())), 1_800_000_060),
+        (format!("replay#{}", hex(webhook("planted-id").as_bytes())), 1_800_000_601),
+        (format!("session#{}", hex(secret.key().as_bytes())), 1_800_000_601),
     ];
     let found: Vec<_> =
         items.iter().map(|item| (item["pk"].as_s().unwrap().clone(), number(item, "ttl"))).collect();

@@ -364,14 +364,15 @@ impl Storm {
         let kept: HashSet<(Vec<u8>, String)> =
             select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
         let key = |id: &str| SessionId::parse(id).unwrap().key();
-        let hex = |id: &str| key(id).as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
 
         let lost_pages = seen
             .by_page
             .iter()
             .filter(|(id, user)| !kept.contains(&(key(id).as_bytes().to_vec(), user.clone())));
-        let lost_actions =
-            seen.by_action.iter().filter(|(id, user)| known.sessions.get(&hex(id)) != Some(user));
+        let lost_actions = seen
+            .by_action
+            .iter()
+            .filter(|(id, user)| known.sessions.get(&domain::hex(key(id).as_bytes())) != Some(user));
         let without = kept.iter().map(|(_, user)| user).chain(known.sessions.values());
         let without = without.filter(|user| !users_told.contains(*user)).count();
         let wrongly_right =

@@ -7,10 +7,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::encoding::{random_id, read_random_id};
 use crate::login_proof::{BadProof, LoginProof, LoginProofs};
 use crate::passkey::REMEMBERED;
 use crate::session::hash;
@@ -26,13 +25,12 @@ pub struct FlowNonce(SecretString);
 impl FlowNonce {
     /// Makes a nonce of random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        Self(SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+        Self(random_id(bytes))
     }
 
     /// Reads a nonce that the provider hands back.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 32] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        Some(Self::from_random(bytes))
+        read_random_id(text).map(Self)
     }
 
     /// The nonce itself, for the provider's private parameters.
@@ -83,6 +81,12 @@ impl Verdict {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Reads the word. One that nobody knows is no yes.
+    fn read(word: &str) -> Self {
+        let verdicts = [Self::Accepted, Self::Refused];
+        verdicts.into_iter().find(|verdict| verdict.as_str() == word).unwrap_or(Self::Unknown)
+    }
 }
 
 /// What the log knows of an answer.
@@ -99,14 +103,12 @@ pub enum Begun {
 }
 
 impl Begun {
-    /// Reads a record: whether it is this flow's, and the word of its verdict. A word that nobody knows is no yes.
+    /// Reads a record: whether it is this flow's, and the word of its verdict.
     pub fn known(own: bool, verdict: Option<&str>) -> Self {
         match verdict {
             _ if !own => Self::Foreign,
             None => Self::Open,
-            Some("accepted") => Self::Judged(Verdict::Accepted),
-            Some("refused") => Self::Judged(Verdict::Refused),
-            Some(_) => Self::Judged(Verdict::Unknown),
+            Some(word) => Self::Judged(Verdict::read(word)),
         }
     }
 }

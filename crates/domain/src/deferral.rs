@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Timestamp, Unavailable, UserIdentifier};
+use crate::{Timestamp, Unavailable, UserIdentifier, hex};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(900);
@@ -23,21 +23,16 @@ pub struct Intent {
 impl Intent {
     /// Names what must be done in order: SHA-256 of the user, in hexadecimal.
     pub fn group(&self) -> String {
-        hex(&[self.user.as_str().as_bytes()])
+        hex(&Sha256::digest(self.user.as_str()))
     }
 
     /// Names the intent itself, so that sending it twice is no harm: SHA-256 of user and time, in hexadecimal.
     pub fn name(&self) -> String {
-        hex(&[&self.at.as_millis().to_be_bytes(), self.user.as_str().as_bytes()])
+        hex(&Sha256::new()
+            .chain_update(self.at.as_millis().to_be_bytes())
+            .chain_update(self.user.as_str())
+            .finalize())
     }
-}
-
-fn hex(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part);
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Keeps messages about intents until they are done.

@@ -4,6 +4,7 @@
 //! - [`identity`]: user identifiers and what was typed, validated.
 //! - [`time`]: a point in time, always passed in.
 //! - [`user`]: a user of the authentication system, and [`user::UserDirectory`], the port to it.
+//! - [`encoding`]: bytes as text.
 //! - [`deferral`]: what is done later, and the port to where it is kept.
 //! - [`mfa`]: when a created passkey changes a user's MFA settings.
 //! - [`passkey`]: from a `signedPasskeyData` token to a proven user.
@@ -20,6 +21,7 @@
 pub mod challenge;
 pub mod connect;
 pub mod deferral;
+pub mod encoding;
 pub mod identity;
 pub mod login_proof;
 pub mod mfa;
@@ -38,6 +40,7 @@ pub use connect::{
     ConnectToken, ConnectTokenIssuer, ConnectTokenKind, ConnectTokenSubject, PasskeyIdentifier,
 };
 pub use deferral::{Deferrals, Intent, pause_after};
+pub use encoding::hex;
 pub use identity::{Malformed, TypedIdentifier, UserIdentifier};
 pub use login_proof::{BadProof, LoginProof, LoginProofs};
 pub use mfa::{MfaPolicy, MfaState, MfaUpdate};

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::encoding::{random_id, read_random_id};
 use crate::{
     LoginProof, SignedPasskeyData, Timestamp, Unavailable, UserDirectory, UserIdentifier, VerifiedPasskey,
 };
@@ -19,13 +18,12 @@ pub struct SessionId(SecretString);
 impl SessionId {
     /// Makes an id of 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        Self(SecretString::from(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
+        Self(random_id(bytes))
     }
 
     /// Reads an id that a client presents: 43 characters of base64url that stand for 32 bytes, spelled the one way.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 32] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        Some(Self::from_random(bytes))
+        read_random_id(text).map(Self)
     }
 
     /// The id itself, for the one answer that carries it.
@@ -272,8 +270,10 @@ mod tests {
     fn key_is_the_sha_256_of_the_text() {
         // printf AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA | sha256sum
         let key = SessionId::from_random([0; 32]).key();
-        let hex: String = key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "0f007385b6f9d4b7eeb2748605afe1a984a0a3bfa3f014d09e2a784ce9e5cd1a");
+        assert_eq!(
+            crate::hex(key.as_bytes()),
+            "0f007385b6f9d4b7eeb2748605afe1a984a0a3bfa3f014d09e2a784ce9e5cd1a"
+        );
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use domain::{
     Begun, Claim, FlowKey, Rate, RateKey, RateLimiter, Reason, ReplayGuard, ReplayKey, Timestamp,
-    Unavailable, Verdict, VerdictLog, Window,
+    Unavailable, Verdict, VerdictLog, Window, hex,
 };
 
 use crate::failure::{CONDITION_FAILED, is_condition_failed, unavailable};
-use crate::table::{hex, millis, number, put_once, text, ttl};
+use crate::table::{millis, number, put_once, text, ttl};
 use crate::{SYSTEM, Table};
 
 /// The condition under which a key may be recorded: by [`put_once`], at `:now`.

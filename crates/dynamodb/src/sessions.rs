@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
-use domain::{Reason, Session, SessionKey, SessionStore, Timestamp, Unavailable, UserIdentifier};
+use domain::{Reason, Session, SessionKey, SessionStore, Timestamp, Unavailable, UserIdentifier, hex};
 
 use crate::failure::{CONDITION_FAILED, is_condition_failed, unavailable};
-use crate::table::{hex, millis, put_once, text};
+use crate::table::{millis, put_once, text};
 use crate::{SYSTEM, Table};
 
 /// The index that finds a user's sessions.

@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Reason, Timestamp, Unavailable};
+use domain::{Reason, Timestamp, Unavailable, hex};
 use outbound::{Https, aws};
 use settings::Settings;
 
@@ -85,11 +85,6 @@ pub(crate) fn millis(at: Timestamp) -> AttributeValue {
 /// The second from which an item may be cleared away, never before it expires.
 pub(crate) fn ttl(expires: Timestamp) -> AttributeValue {
     number(expires.as_millis().div_ceil(1000))
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use domain::{Reason, Unavailable};
+use domain::{Reason, Unavailable, hex};
 use secrecy::{ExposeSecret, SecretString};
 use secrets::{Name, Secret};
 use settings::Settings;
@@ -81,11 +81,6 @@ fn bearer(token: &SecretString) -> Option<SecretString> {
 
 fn signing(secret: &SecretString) -> Option<SigningSecret> {
     SigningSecret::parse(secret.expose_secret().trim())
-}
-
-/// Writes bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Sessions, for those who keep them in their own system.
 
-use domain::{Reason, Session, SessionKey, SessionStore, Timestamp, Unavailable, UserIdentifier};
+use domain::{Reason, Session, SessionKey, SessionStore, Timestamp, Unavailable, UserIdentifier, hex};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Done, Operation};
-use crate::credential::hex;
 use crate::directory::Id;
 use crate::object::{Object, nullable};
 use crate::{AuthSystem, SYSTEM};

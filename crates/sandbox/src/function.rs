@@ -163,7 +163,7 @@ fn failure(error_type: &str, message: &str) -> Outcome {
 pub(crate) fn random_name() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(domain::hex(&bytes))
 }
 
 impl fmt::Debug for Function {

@@ -239,8 +239,8 @@ fn facts(attestation_object: &[u8], response: &Value) -> Value {
     let data = authenticator_data(attestation_object).unwrap_or_default();
     let flags = data.get(32).copied().unwrap_or_default();
     let aaguid = data.get(37..53).map(|bytes| {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let parts = [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| hex(bytes.get(range).unwrap_or_default()));
+        let part = |range| domain::hex(bytes.get(range).unwrap_or_default());
+        let parts: [String; 5] = [0..4, 4..6, 6..8, 8..10, 10..16].map(part);
         parts.join("-")
     });
     let transports = response.pointer("/response/transports").filter(|it| it.is_array());

@@ -33,9 +33,8 @@ impl SigningKey {
         };
         let bytes = |number: &BoxedUint| BASE64_URL_SAFE_NO_PAD.encode(number.to_be_bytes_trimmed_vartime());
         let (n, e) = (bytes(key.n()), bytes(key.e()));
-        let digest: [u8; 32] = sha2::Sha256::digest(n.as_bytes()).into();
-        let kid: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let kid = format!("pki-{kid}");
+        let mut kid = format!("pki-{}", domain::hex(&sha2::Sha256::digest(n.as_bytes())));
+        kid.truncate("pki-".len() + 16);
         let jwks =
             json!({"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e}]});
         Ok(Self { key: Pkcs1::new(key), kid, jwks })
