@@ -9,7 +9,12 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke tools lint-tools
+# A workspace of its own.
+BENCH := tests/bench/Cargo.toml
+HARNESS := $(TARGET)/bench/harness/harness
+
+.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke bench-instructions harness \
+	tools lint-tools
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,9 +44,11 @@ check: fmt lint doc test ## Run what CI runs.
 
 fmt: ## Check the formatting.
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(BENCH) --all --check
 
 lint: ## Run clippy; a warning is an error.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path $(BENCH) --target-dir $(TARGET)/bench -p harness -p hello --locked -- -D warnings
 
 doc: ## Build the documentation; a warning is an error.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -66,6 +73,16 @@ deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
 
 smoke: lint-tools ## Ask a deployment whether it answers and refuses strangers (STAGE=dev).
 	$(LINT_TOOLS)/bin/sam list stack-outputs --config-file infra/samconfig.toml --config-env $(STAGE) --output json | python3 infra/smoke
+
+# F=post-append counts that one only, which is what CI has time for; UPDATE=1 writes the counts instead of comparing them.
+bench-instructions: harness ## Count instructions by callgrind; fails where they rise by 5 % (F=…, UPDATE=1).
+	@command -v valgrind >/dev/null || { echo "valgrind is needed: apt-get install valgrind"; exit 1; }
+	cargo build --release --locked --no-default-features $(if $(F),-p $(F),$(FUNCTIONS))
+	$(HARNESS) instructions functions=$(TARGET)/release baseline=tests/bench/instructions.json $(if $(F),only=$(F)) \
+		$(if $(UPDATE),update=1)
+
+harness:
+	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --profile harness --locked -p harness
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 
