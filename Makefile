@@ -12,8 +12,9 @@ SANDBOX := $(TARGET)/debug/sandbox
 # A workspace of its own.
 BENCH := tests/bench/Cargo.toml
 HARNESS := $(TARGET)/bench/harness/harness
+BENCH_NODE := $(TARGET)/bench/node
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke bench-instructions harness \
+.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke bench-instructions bench bench-node harness \
 	tools lint-tools
 
 help: ## List the targets.
@@ -80,6 +81,21 @@ bench-instructions: harness ## Count instructions by callgrind; fails where they
 	cargo build --release --locked --no-default-features $(if $(F),-p $(F),$(FUNCTIONS))
 	$(HARNESS) instructions functions=$(TARGET)/release baseline=tests/bench/instructions.json $(if $(F),only=$(F)) \
 		$(if $(UPDATE),update=1)
+
+bench: harness bench-node ## Time cold starts and warm invocations against Node and other Rust; prints a table (COLD=20 WARM=3).
+	cargo build --release --locked --no-default-features $(FUNCTIONS)
+	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --release --locked -p hello -p default-features
+	$(HARNESS) time functions=$(TARGET)/release foreign=$(TARGET)/bench/release node=$(BENCH_NODE) \
+		cold=$(or $(COLD),20) warm=$(or $(WARM),3) out=$(TARGET)/bench/times.json
+
+# The handlers in JavaScript: unbundled with what they need, and bundled the smallest way that esbuild knows.
+bench-node:
+	rm -rf $(BENCH_NODE) && mkdir -p $(BENCH_NODE)/production
+	cp tests/bench/node/* $(BENCH_NODE) && cp tests/bench/node/package*.json $(BENCH_NODE)/production
+	npm ci --silent --prefix $(BENCH_NODE) && npm ci --silent --omit=dev --prefix $(BENCH_NODE)/production
+	cd $(BENCH_NODE) && node_modules/.bin/esbuild post-append.mjs pre-login.mjs --bundle --minify --platform=node --target=node20 \
+		--format=esm --main-fields=module,main --out-extension:.js=.mjs --outdir=bundled --log-level=warning \
+		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 
 harness:
 	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --profile harness --locked -p harness

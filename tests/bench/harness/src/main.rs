@@ -5,6 +5,7 @@
 //! - `stand_in`: Cognito, DynamoDB, Secrets Manager and Corbado, over TLS.
 //! - `programs`, `events`: what is run, and what it is asked.
 //! - `timing`, `size`, `instructions`: the measurements.
+//! - `capacity`, `simulate`: where the functions saturate.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,11 +16,13 @@
     clippy::print_stdout
 )]
 
+mod capacity;
 mod events;
 mod host;
 mod http;
 mod instructions;
 mod programs;
+mod simulate;
 mod size;
 mod stand_in;
 mod timing;
@@ -31,11 +34,12 @@ use std::process::ExitCode;
 use crate::programs::Places;
 use crate::stand_in::{Limits, StandIn};
 
-const USAGE: &str = "usage: harness time|instructions [name=value …]
+const USAGE: &str = "usage: harness time|instructions|capacity [name=value …]
   functions=DIR foreign=DIR node=DIR   where the programs are
   only=NAME                            rows whose binary has this name
   time:         cold=20 warm=3 invocations=1000 out=FILE
-  instructions: baseline=FILE update=1";
+  instructions: baseline=FILE update=1
+  capacity:     times=FILE             what `time` wrote";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -70,6 +74,10 @@ async fn main() -> ExitCode {
         }
         "instructions" => {
             instructions::run(&ours, &scratch, &path("baseline"), options.contains_key("update")).await
+        }
+        "capacity" => {
+            capacity::run(&places, &scratch, &path("times")).await;
+            ExitCode::SUCCESS
         }
         _ => {
             eprintln!("{USAGE}");

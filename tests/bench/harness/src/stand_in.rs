@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -31,11 +31,13 @@ pub(crate) struct StandIn {
     pub(crate) url: String,
     /// The certificate authority to trust.
     pub(crate) root: String,
+    counts: Arc<Mutex<HashMap<String, (u64, u64)>>>,
 }
 
 struct State {
     limits: Limits,
     buckets: Mutex<HashMap<&'static str, (f64, Instant)>>,
+    counts: Arc<Mutex<HashMap<String, (u64, u64)>>>,
 }
 
 impl StandIn {
@@ -43,18 +45,24 @@ impl StandIn {
         let (root, tls) = certificates();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let state = Arc::new(State { limits, buckets: Mutex::default() });
+        let counts = Arc::default();
+        let state = Arc::new(State { limits, buckets: Mutex::default(), counts: Arc::clone(&counts) });
         tokio::spawn(accept(listener, tls.clone(), Arc::clone(&state)));
         // `localhost` may mean this first.
         if let Ok(listener) = TcpListener::bind(("::1", port)).await {
             tokio::spawn(accept(listener, tls, state));
         }
-        Ok(Self { url: format!("https://localhost:{port}"), root })
+        Ok(Self { url: format!("https://localhost:{port}"), root, counts })
     }
 
     /// Writes a file of roots to trust: those that the product embeds, and this one.
     pub(crate) fn write_roots(&self, path: &Path, embedded: &[&str]) -> io::Result<()> {
         std::fs::write(path, format!("{}{}", embedded.concat(), self.root))
+    }
+
+    /// How many calls of each operation were answered and throttled.
+    pub(crate) fn counts(&self) -> HashMap<String, (u64, u64)> {
+        self.counts.lock().unwrap().clone()
     }
 }
 
@@ -63,6 +71,8 @@ fn certificates() -> (String, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate for self-signed whose names are alike.
+    params.distinguished_name.push(DnType::CommonName, "bench root");
     let root = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
     let server_key = KeyPair::generate().unwrap();
@@ -102,10 +112,15 @@ impl State {
         if let Some(latency) = self.limits.latency.get(kind) {
             tokio::time::sleep(*latency).await;
         }
-        if !self.admits(kind) {
+        let admitted = self.admits(kind);
+        let mut counts = self.counts.lock().unwrap();
+        let count = counts.entry(operation.to_owned()).or_default();
+        if !admitted {
+            count.1 += 1;
             let body = r#"{"__type":"TooManyRequestsException","message":"Rate exceeded"}"#;
             return (400, JSON, body.to_owned());
         }
+        count.0 += 1;
         let body = match operation {
             "AdminGetUser" => USER.to_owned(),
             "GetSecretValue" => format!(
