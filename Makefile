@@ -14,11 +14,11 @@ BENCH := tests/bench/Cargo.toml
 HARNESS := $(TARGET)/bench/harness/harness
 BENCH_NODE := $(TARGET)/bench/node
 
-.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke bench-instructions bench bench-node harness \
-	tools lint-tools
+.PHONY: help run invoke watch test test-shims test-infra check fmt lint doc compile deployable build deploy smoke \
+	bench bench-instructions bench-capacity bench-node harness tools lint-tools
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: compile ## Seed the demo users and serve the functions on 127.0.0.1:9000 (PORT=…).
 	$(SANDBOX) run --port $(PORT)
@@ -87,6 +87,9 @@ bench: harness bench-node ## Time cold starts and warm invocations against Node 
 	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --release --locked -p hello -p default-features
 	$(HARNESS) time functions=$(TARGET)/release foreign=$(TARGET)/bench/release node=$(BENCH_NODE) \
 		cold=$(or $(COLD),20) warm=$(or $(WARM),3) out=$(TARGET)/bench/times.json
+
+bench-capacity: harness ## Print the figures of tests/bench/capacity.md; after `make bench`. Takes two minutes.
+	$(HARNESS) capacity functions=$(TARGET)/release times=$(TARGET)/bench/times.json
 
 # The handlers in JavaScript: unbundled with what they need, and bundled the smallest way that esbuild knows.
 bench-node:

@@ -187,7 +187,7 @@ async fn live(places: &Places, scratch: &Path, scenario: &Scenario) -> Outcome {
                     let (_, answer) = process.outcome(program.event.payload()).await;
                     {
                         let mut outcome = outcome.borrow_mut();
-                        if is_good(&answer) {
+                        if answer.as_deref().is_some_and(is_good) {
                             outcome.succeeded += 1;
                             outcome.latencies.push(arrived.elapsed().as_secs_f64());
                         } else {

@@ -58,6 +58,8 @@ pub(crate) fn ours(places: &Places, stand_in: &StandIn, scratch: &Path) -> io::R
         environment.extend([
             (ROOTS, roots.display().to_string()),
             ("AUTH_SYSTEM", "cognito".into()),
+            // Callgrind is slow.
+            ("UPSTREAM_TIMEOUT_MS", "30000".into()),
             ("METRICS_NAMESPACE", "CorbadoConnect".into()),
             ("SESSION_STORE", "dynamodb".into()),
             ("REPLAY_STORE", "dynamodb".into()),
