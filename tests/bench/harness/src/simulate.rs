@@ -155,6 +155,10 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Outcome {
         let affordable = budgets[job.instance] >= RETRY_COST;
         if job.attempt == ATTEMPTS || !affordable {
             outcome.failed += 1;
+            // The SDK drops the permit of its last attempt, which gives it back.
+            if job.attempt > 1 {
+                budgets[job.instance] += RETRY_COST;
+            }
             agenda.push(Reverse((At(answered), index, ENDS)));
             continue;
         }
@@ -171,7 +175,8 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Outcome {
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn unit(&mut self) -> f64 {
+    /// From 0 to 1.
+    pub(crate) fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

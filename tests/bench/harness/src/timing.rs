@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::host::Process;
 use crate::programs::Program;
+use crate::simulate::Random;
 use crate::size;
 
 /// How often.
@@ -33,12 +34,12 @@ struct Measured {
 pub(crate) async fn run(programs: &[Program], rounds: &Rounds, scratch: &Path, out: &Path) {
     let mut all: Vec<Measured> = programs.iter().map(|_| Measured::default()).collect();
     let log = scratch.join("log");
-    for round in 0..rounds.cold {
-        // Not always the same neighbours.
-        let mut order: Vec<_> = programs.iter().zip(&mut all).collect();
-        let places = order.len();
-        order.rotate_left(round % places);
-        for (program, measured) in order {
+    let mut random = Random(1);
+    for _ in 0..rounds.cold {
+        // Nobody always comes after the same one, whose pages it may share.
+        let mut order: Vec<_> = programs.iter().zip(&mut all).map(|turn| (random.unit(), turn)).collect();
+        order.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        for (_, (program, measured)) in order {
             cold(program, &log, measured).await;
         }
     }
