@@ -13,10 +13,16 @@ STAGE ?= dev
 CORBADO_SDK := @corbado/node-sdk@3.0.2
 SANDBOX := $(TARGET)/debug/sandbox
 
-.PHONY: help run invoke watch web browser api-tools test test-shims test-infra attacks fuzz chaos deny advisories check fmt lint doc compile deployable build deploy smoke redrive tools lint-tools
+# A workspace of its own.
+BENCH := tests/bench/Cargo.toml
+HARNESS := $(TARGET)/bench/harness/harness
+BENCH_NODE := $(TARGET)/bench/node
+
+.PHONY: help run invoke watch web browser api-tools test test-shims test-infra attacks fuzz chaos deny advisories check fmt \
+	lint doc compile deployable build deploy smoke redrive bench bench-instructions bench-capacity bench-node harness tools lint-tools
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: compile web ## Serve the demo on http://localhost:8080 (PAGES_PORT=…), the functions on 127.0.0.1:9000 (PORT=…).
 	$(SANDBOX) run --port $(PORT) --pages-port $(PAGES_PORT) $(ARGS)
@@ -61,9 +67,11 @@ check: fmt lint doc test ## Run what CI runs.
 
 fmt: ## Check the formatting.
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(BENCH) --all --check
 
 lint: ## Run clippy; a warning is an error.
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path $(BENCH) --target-dir $(TARGET)/bench -p harness -p hello --locked -- -D warnings
 
 doc: ## Build the documentation; a warning is an error.
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -111,6 +119,34 @@ deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
 
 smoke: lint-tools ## Ask a deployment whether it answers and refuses strangers (STAGE=dev).
 	$(LINT_TOOLS)/bin/sam list stack-outputs --config-file infra/samconfig.toml --config-env $(STAGE) --output json | python3 infra/smoke
+
+# F=post-append counts that one only, which is what CI has time for; UPDATE=1 writes the counts instead of comparing them.
+bench-instructions: harness ## Count instructions by callgrind; fails where they rise by 5 % (F=…, UPDATE=1).
+	@command -v valgrind >/dev/null || { echo "valgrind is needed: apt-get install valgrind"; exit 1; }
+	cargo build --release --locked --no-default-features $(if $(F),-p $(F),$(FUNCTIONS))
+	$(HARNESS) instructions functions=$(TARGET)/release baseline=tests/bench/instructions.json $(if $(F),only=$(F)) \
+		$(if $(UPDATE),update=1)
+
+bench: harness bench-node ## Time cold starts and warm invocations against Node and other Rust; prints a table (COLD=20 WARM=3).
+	cargo build --release --locked --no-default-features $(FUNCTIONS)
+	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --release --locked -p hello -p default-features
+	$(HARNESS) time functions=$(TARGET)/release foreign=$(TARGET)/bench/release node=$(BENCH_NODE) \
+		cold=$(or $(COLD),20) warm=$(or $(WARM),3) out=$(TARGET)/bench/times.json
+
+bench-capacity: harness ## Print the figures of tests/bench/capacity.md; after `make bench`. Takes two minutes.
+	$(HARNESS) capacity functions=$(TARGET)/release times=$(TARGET)/bench/times.json
+
+# The handlers in JavaScript: unbundled with what they need, and bundled the smallest way that esbuild knows.
+bench-node:
+	rm -rf $(BENCH_NODE) && mkdir -p $(BENCH_NODE)/production
+	cp tests/bench/node/* $(BENCH_NODE) && cp tests/bench/node/package*.json $(BENCH_NODE)/production
+	npm ci --silent --prefix $(BENCH_NODE) && npm ci --silent --omit=dev --prefix $(BENCH_NODE)/production
+	cd $(BENCH_NODE) && node_modules/.bin/esbuild post-append.mjs pre-login.mjs --bundle --minify --platform=node --target=node20 \
+		--format=esm --main-fields=module,main --out-extension:.js=.mjs --outdir=bundled --log-level=warning \
+		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+
+harness:
+	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --profile harness --locked -p harness
 
 tools: $(TOOLS)/.installed ## Install the test tools (emulator, cargo-lambda) below target/.
 

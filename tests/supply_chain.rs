@@ -8,7 +8,7 @@ use cargo_metadata::{MetadataCommand, TargetKind};
 
 /// How many crates each function may have, ours and itself included. Whoever raises one says why in the commit.
 const BUDGET: [(&str, usize); 5] =
-    [("pre-login", 180), ("post-login", 180), ("post-append", 180), ("auth-api", 184), ("custom-auth", 180)];
+    [("pre-login", 170), ("post-login", 170), ("post-append", 170), ("auth-api", 174), ("custom-auth", 170)];
 
 /// The crates of a function as it is deployed: name and version. `edges` says which, in the words of `cargo tree`.
 fn crates(function: &str, edges: &str) -> BTreeSet<String> {

@@ -6,7 +6,8 @@
 use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Number;
 use settings::Settings;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -65,43 +66,81 @@ impl Telemetry {
     }
 
     /// Adds the metrics of an invocation's line.
-    fn add_metrics(&self, line: &mut Map<String, Value>, level: Level, now: SystemTime) {
-        let Some(namespace) = &self.namespace else { return };
-        let mut metrics = Vec::new();
-        let mut add = |line: &mut Map<String, Value>, name: &str, unit: &str, value: Value| {
-            metrics.push(json!({"Name": name, "Unit": unit}));
-            line.insert(name.to_owned(), value);
-        };
-        add(line, "Invocations", "Count", 1.into());
-        for (name, field) in [("DurationMs", "duration_ms"), ("UpstreamDurationMs", "upstream_ms")] {
-            if let Some(value) = line.get(field).cloned() {
-                add(line, name, "Milliseconds", value);
+    fn add_metrics(&self, line: &mut Members, level: Level, now: SystemTime) {
+        let Some(namespace) = self.namespace.as_deref() else { return };
+        let noted = line.noted;
+        let count = |counted: bool| counted.then(|| Number::from(1));
+        let values = [
+            (Metric::count("Invocations"), count(true)),
+            (Metric::millis("DurationMs"), noted.duration_ms.and_then(Number::from_f64)),
+            (Metric::millis("UpstreamDurationMs"), noted.upstream_ms.and_then(Number::from_f64)),
+            (Metric::count("ColdStarts"), count(noted.cold_start)),
+            (Metric::count("Failures"), count(level == Level::ERROR)),
+            (REFUSALS[0], count(level == Level::WARN)),
+            (Metric::count("SignatureRefusals"), count(noted.bad_signature)),
+            (OUTCOME[0], count(noted.code)),
+        ];
+        for (metric, value) in &values {
+            if let Some(value) = value {
+                line.add(metric.name, value);
             }
         }
-        let is = |line: &Map<String, Value>, field| line.get(field) == Some(&Value::Bool(true));
-        let counts = [
-            ("ColdStarts", is(line, "cold_start")),
-            ("Failures", level == Level::ERROR),
-            ("Refusals", level == Level::WARN),
-            ("SignatureRefusals", is(line, "bad_signature")),
-        ];
-        for (name, _) in counts.into_iter().filter(|(_, counted)| *counted) {
-            add(line, name, "Count", 1.into());
-        }
-        let directive = |dimensions: &[&str], metrics: Value| json!({"Namespace": namespace, "Dimensions": [dimensions], "Metrics": metrics});
-        let mut directives = vec![directive(&["function"], metrics.into())];
-        if line.contains_key("code") {
-            line.insert("Outcome".to_owned(), 1.into());
-            directives.push(directive(&["function", "code"], json!([{"Name": "Outcome", "Unit": "Count"}])));
-        }
+        let there = values.iter().filter(|(metric, value)| value.is_some() && metric.name != OUTCOME[0].name);
+        let metrics: Vec<_> = there.map(|(metric, _)| *metric).collect();
+        let directive = |dimensions: &'static [&'static str], metrics| Directive {
+            namespace,
+            dimensions: [dimensions],
+            metrics,
+        };
         // Why something is refused is one of some dozens of texts; a failure's cause may hold any status.
-        if level == Level::WARN && line.contains_key("cause") {
-            directives
-                .push(directive(&["function", "cause"], json!([{"Name": "Refusals", "Unit": "Count"}])));
-        }
+        let by_cause = level == Level::WARN && noted.cause;
+        let directives = [
+            Some(directive(&["function"], &metrics)),
+            noted.code.then(|| directive(&["function", "code"], &OUTCOME)),
+            by_cause.then(|| directive(&["function", "cause"], &REFUSALS)),
+        ];
         let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-        line.insert("_aws".to_owned(), json!({"Timestamp": millis, "CloudWatchMetrics": directives}));
+        let timestamp = u64::try_from(millis).unwrap_or(u64::MAX);
+        let directives: Vec<_> = directives.into_iter().flatten().collect();
+        line.add("_aws", &Metrics { timestamp, directives });
+    }
+}
+
+/// What the embedded metric format calls metadata.
+#[derive(Serialize)]
+struct Metrics<'a> {
+    #[serde(rename = "Timestamp")]
+    timestamp: u64,
+    #[serde(rename = "CloudWatchMetrics")]
+    directives: Vec<Directive<'a>>,
+}
+
+/// Which members of the line are metrics, and which divide them.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    dimensions: [&'static [&'static str]; 1],
+    metrics: &'a [Metric],
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
+const OUTCOME: [Metric; 1] = [Metric::count("Outcome")];
+const REFUSALS: [Metric; 1] = [Metric::count("Refusals")];
+
+impl Metric {
+    const fn count(name: &'static str) -> Self {
+        Self { name, unit: "Count" }
+    }
+
+    const fn millis(name: &'static str) -> Self {
+        Self { name, unit: "Milliseconds" }
     }
 }
 
@@ -119,61 +158,93 @@ where
         let level = *event.metadata().level();
         let mut timestamp = String::new();
         time::SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
-        let mut line = Fields(Map::new());
-        line.0.insert("timestamp".to_owned(), timestamp.into());
-        line.0.insert("level".to_owned(), level.as_str().into());
+        let mut line = Members::default();
+        line.add("timestamp", &timestamp);
+        line.add("level", level.as_str());
         event.record(&mut line);
-        let Fields(mut line) = line;
         let _ = IDS.try_with(|ids| {
-            line.insert("request_id".to_owned(), ids.request.as_str().into());
+            line.add("request_id", &ids.request);
             if let Some(trace) = &ids.trace {
-                line.insert("trace_id".to_owned(), trace.as_str().into());
+                line.add("trace_id", trace);
             }
         });
         if let Some(function) = &self.function {
-            line.insert("function".to_owned(), function.as_str().into());
+            line.add("function", function);
         }
-        if line.get("message").and_then(Value::as_str) == Some(INVOCATION) {
+        if line.noted.invocation {
             self.add_metrics(&mut line, level, SystemTime::now());
         }
-        writeln!(writer, "{}", Value::Object(line))
+        writeln!(writer, "{}}}", std::str::from_utf8(&line.text).map_err(|_| fmt::Error)?)
     }
 }
 
-/// The fields of a line, by name.
-struct Fields(Map<String, Value>);
+/// A line in the making: the members of a JSON object, but for its closing brace.
+#[derive(Default)]
+struct Members {
+    text: Vec<u8>,
+    noted: Noted,
+}
 
-impl Fields {
-    fn add(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+/// What the metrics need of the members.
+#[derive(Debug, Clone, Copy, Default)]
+struct Noted {
+    invocation: bool,
+    duration_ms: Option<f64>,
+    upstream_ms: Option<f64>,
+    cold_start: bool,
+    bad_signature: bool,
+    code: bool,
+    cause: bool,
+}
+
+impl Members {
+    fn add(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.text.push(if self.text.is_empty() { b'{' } else { b',' });
+        let before = self.text.len();
+        let written = serde_json::to_writer(&mut self.text, name)
+            .map(|()| self.text.push(b':'))
+            .and_then(|()| serde_json::to_writer(&mut self.text, value));
+        if written.is_err() {
+            self.text.truncate(before - 1);
+        }
     }
 }
 
-impl Visit for Fields {
+impl Visit for Members {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
         let _ = write!(text, "{value:?}");
-        self.add(field, text);
+        self.noted.invocation |= field.name() == "message" && text == INVOCATION;
+        self.record_str(field, &text);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
+        self.noted.code |= field.name() == "code";
+        self.noted.cause |= field.name() == "cause";
+        self.add(field.name(), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value);
+        match field.name() {
+            "duration_ms" => self.noted.duration_ms = Some(value),
+            "upstream_ms" => self.noted.upstream_ms = Some(value),
+            _ => {}
+        }
+        self.add(field.name(), &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value);
+        self.add(field.name(), &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value);
+        self.add(field.name(), &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value);
+        self.noted.cold_start |= value && field.name() == "cold_start";
+        self.noted.bad_signature |= value && field.name() == "bad_signature";
+        self.add(field.name(), &value);
     }
 }
 

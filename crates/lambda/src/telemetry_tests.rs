@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use settings::Settings;
 
+use crate::connector::Connector;
 use crate::timing::Timed;
 
 /// The roots of AWS's own certificate authority.
@@ -87,7 +88,7 @@ impl Https {
         }
         let timeout = settings.number("UPSTREAM_TIMEOUT_MS", DEFAULT_TIMEOUT_MS, 50..=30_000);
         let roots = settings.optional("TLS_ROOTS_FILE").and_then(|path| {
-            let roots = std::fs::read_to_string(path).ok().filter(|pem| readable_roots(pem));
+            let roots = std::fs::read_to_string(path).ok().and_then(|pem| read_roots(&pem));
             if roots.is_none() {
                 settings.problem("TLS_ROOTS_FILE", "a readable PEM file of one or more root certificates");
             }
@@ -95,24 +96,11 @@ impl Https {
         });
         let roots = roots.unwrap_or_else(|| embedded_roots(trust));
         let timeout = Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT_MS));
-        let https = Self::new(&roots, timeout);
-        match &https {
-            Some(https) => settings.share(Shared(trust, https.clone())),
-            None => settings.problem("TLS_ROOTS_FILE", "roots that can be trusted"),
-        }
-        https
-    }
-
-    /// Trusts the roots in `pem`, which must have been checked: a malformed one panics.
-    fn new(pem: &str, timeout: Duration) -> Option<Self> {
-        let roots = TrustStore::empty().with_pem_certificate(pem.as_bytes());
-        let connector = Connector::builder()
-            .pool_idle_timeout(IDLE)
-            .tls_provider(Provider::rustls(CryptoMode::Ring))
-            .tls_context(TlsContext::builder().with_trust_store(roots).build().ok()?)
-            .build();
-        let connector = SharedHttpConnector::new(Timed(SharedHttpConnector::new(connector)));
-        Some(Self { connector, timeout })
+        let connector =
+            SharedHttpConnector::new(Timed(SharedHttpConnector::new(Connector::new(roots, IDLE))));
+        let https = Self { connector, timeout };
+        settings.share(Shared(trust, https.clone()));
+        Some(https)
     }
 
     /// The same client with a time limit of `limit`, where that is less than its own.
@@ -181,34 +169,46 @@ impl Https {
     }
 }
 
-fn embedded_roots(trust: Trust) -> String {
-    match trust {
-        Trust::Aws => AMAZON.to_owned(),
-        Trust::Public => format!("{AMAZON}{PUBLIC}"),
-    }
+fn embedded_roots(trust: Trust) -> RootCertStore {
+    let files = match trust {
+        Trust::Aws => &[AMAZON][..],
+        Trust::Public => &[AMAZON, PUBLIC],
+    };
+    let mut roots = RootCertStore::empty();
+    // Good ones, as a test knows; one that were not would just not be trusted.
+    roots.add_parsable_certificates(files.iter().flat_map(|pem| certificates(pem)).map(CertificateDer::from));
+    roots
 }
 
-/// Tells whether a PEM holds at least one certificate and every one can be a trust anchor.
-fn readable_roots(pem: &str) -> bool {
-    let mut any = false;
-    CertificateDer::pem_slice_iter(pem.as_bytes()).all(|certificate| {
-        any = true;
-        certificate.is_ok_and(|certificate| webpki::anchor_from_trusted_cert(&certificate).is_ok())
-    }) && any
+/// The certificates in a PEM of ours. The decoder of the TLS library takes the same time for every text, as for keys, and
+/// seven times as long as this one.
+fn certificates(pem: &str) -> impl Iterator<Item = Vec<u8>> {
+    pem.split("-----END CERTIFICATE-----").filter_map(|part| {
+        let (_, text) = part.split_once("-----BEGIN CERTIFICATE-----")?;
+        BASE64_STANDARD.decode(text.lines().collect::<String>()).ok()
+    })
+}
+
+/// Reads a PEM of at least one certificate, if every one can be a trust anchor.
+fn read_roots(pem: &str) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.ok()?).ok()?;
+    }
+    (!roots.is_empty()).then_some(roots)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
-        CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
-    }
-
     #[test]
     fn embedded_roots_are_still_trusted_by_mozilla() {
         for (pem, count) in [(AMAZON, 5), (PUBLIC, 17)] {
-            let roots = certificates(pem);
+            let roots: Vec<_> = certificates(pem).map(CertificateDer::from).collect();
+            let strictly: Vec<_> =
+                CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect();
+            assert_eq!(roots, strictly);
             assert_eq!(roots.len(), count);
             for root in roots {
                 assert!(
@@ -216,16 +216,18 @@ mod tests {
                     "no longer trusted: one of\n{pem}"
                 );
             }
-            assert!(readable_roots(pem));
+            assert!(read_roots(pem).is_some());
         }
+        assert_eq!(embedded_roots(Trust::Aws).len(), 5);
+        assert_eq!(embedded_roots(Trust::Public).len(), 22);
     }
 
     #[test]
-    fn refuses_roots_that_would_panic_or_trust_nobody() {
+    fn refuses_roots_that_are_malformed_or_trust_nobody() {
         let good = AMAZON.to_owned();
         let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for bad in ["", "no PEM", garbage, &format!("{good}{garbage}"), "-----BEGIN CERTIFICATE-----\n*"] {
-            assert!(!readable_roots(bad), "{bad}");
+            assert!(read_roots(bad).is_none(), "{bad}");
         }
         let mut settings = Settings::from_lookup(|name| {
             (name == "TLS_ROOTS_FILE").then(|| "/nowhere/planted.pem".to_owned())
