@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use outbound::timing;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -17,7 +15,8 @@ use crate::caller::{Caller, CallerPolicy, NotAdmitted, Refused};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
 use crate::queue::{self, Message};
-use crate::{render, telemetry};
+use crate::render;
+use crate::telemetry::{self, Line, Watch};
 
 /// The largest HTTP body accepted, in bytes, decoded.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -151,7 +150,7 @@ pub struct Crashed;
 pub struct Edge<A> {
     action: A,
     callers: CallerPolicy,
-    warm: AtomicBool,
+    watch: Watch,
 }
 
 /// What goes into the answer and the log line.
@@ -186,7 +185,7 @@ impl Handled {
 impl<A: Action> Edge<A> {
     /// Puts `action` behind `callers`.
     pub fn new(action: A, callers: CallerPolicy) -> Self {
-        Self { action, callers, warm: AtomicBool::new(false) }
+        Self { action, callers, watch: Watch::default() }
     }
 
     /// Tells whether every HTTP request will be refused for want of a secret.
@@ -201,93 +200,79 @@ impl<A: Action> Edge<A> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Crashed> {
-        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+        self.watch.over(invocation, self.answer(payload, invocation, now)).await
     }
 
-    async fn respond_within(
+    async fn answer(
         &self,
         payload: &str,
         invocation: Invocation<'_>,
         now: SystemTime,
-    ) -> Result<Box<RawValue>, Crashed> {
-        let started = Instant::now();
-        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+    ) -> (Result<Box<RawValue>, Crashed>, Line) {
         if self.action.takes_messages()
             && let Some(messages) = queue::recognise(payload)
         {
-            let work = self.work_through(messages, invocation, now);
-            let ((answer, outcome, cause), upstream) = timing::measure(work).await;
-            telemetry::log_invocation(&telemetry::Line {
-                level: if cause.is_some() { tracing::Level::ERROR } else { tracing::Level::INFO },
-                action: A::NAME,
-                outcome,
-                code: cause.as_ref().map(|_| Code::ProviderUnavailable.as_str()),
-                status: None,
-                caller: Some("queue"),
-                user_ref: None,
-                cause: cause.as_deref(),
-                duration: started.elapsed(),
-                upstream,
-                cold_start,
-                bad_signature: false,
-            });
-            return RawValue::from_string(answer).map_err(|_| Crashed);
+            return self.work_through(messages, invocation, now).await;
         }
-        let (handled, upstream) = timing::measure(self.handle(payload, invocation, now)).await;
-
-        let (status, body) = match &handled.result {
-            Ok(reply) => (200, reply.body.clone()),
-            Err(problem) => (problem.code.status(), problem.body(A::FAILURE, invocation.request_id)),
-        };
-        let (outcome, code, cause) = match &handled.result {
-            Ok(reply) => (reply.outcome, reply.code, reply.cause.as_deref()),
-            Err(problem) if status >= 500 => {
-                ("failed", Some(problem.code.as_str()), problem.cause.as_deref())
+        let Handled { shape, caller, user_ref, result, panicked, bad_signature } =
+            self.handle(payload, invocation, now).await;
+        let (status, body, outcome, code, cause) = match result {
+            Ok(reply) => (200, reply.body, reply.outcome, reply.code, reply.cause),
+            Err(problem) => {
+                let body = problem.body(A::FAILURE, invocation.request_id);
+                let outcome = problem.outcome();
+                (problem.code.status(), body, outcome, Some(problem.code.as_str()), problem.cause)
             }
-            Err(problem) => ("refused", Some(problem.code.as_str()), problem.cause.as_deref()),
         };
-        telemetry::log_invocation(&telemetry::Line {
-            level: telemetry::level(status, cause),
+        let line = Line {
+            level: telemetry::level(status, cause.as_deref()),
             action: A::NAME,
             outcome,
             code,
             status: Some(status),
-            caller: handled.caller,
-            user_ref: handled.user_ref.as_deref(),
+            caller,
+            user_ref,
             cause,
-            duration: started.elapsed(),
-            upstream,
-            cold_start,
-            bad_signature: handled.bad_signature,
-        });
-
-        if handled.panicked && handled.shape == Shape::Direct {
-            return Err(Crashed);
+            bad_signature,
+        };
+        if panicked && shape == Shape::Direct {
+            return (Err(Crashed), line);
         }
-        let answer = if handled.shape == Shape::Direct {
+        let answer = if shape == Shape::Direct {
             render::direct(status, &body)
         } else {
             let allow = (status == Code::MethodNotAllowed.status()).then_some(("allow", "POST"));
             let headers: Vec<_> = render::JSON_HEADERS.into_iter().chain(allow).collect();
-            render::http(handled.shape, status, &headers, &body)
+            render::http(shape, status, &headers, &body)
         };
-        RawValue::from_string(answer).map_err(|_| Crashed)
+        (RawValue::from_string(answer).map_err(|_| Crashed), line)
     }
 
-    /// Works through a batch: the answer, and what the log says of it. Where that panics, all of it is delivered again.
+    /// Works through a batch. Where that panics, all of it is delivered again.
     async fn work_through(
         &self,
         messages: Vec<Message>,
         invocation: Invocation<'_>,
         now: SystemTime,
-    ) -> (String, &'static str, Option<String>) {
+    ) -> (Result<Box<RawValue>, Crashed>, Line) {
         let all: Vec<_> = messages.iter().map(|message| message.id.clone()).collect();
         let budget = remaining(invocation.deadline, now);
         let deadline = budget.map(|budget| Instant::now() + budget);
         let work = self.action.take_messages(messages, deadline);
         let failed = in_time(Box::pin(work), budget).await.unwrap_or_else(|_| all.clone());
         let cause = (!failed.is_empty()).then(|| format!("{} of {} messages left", failed.len(), all.len()));
-        (queue::answer(&failed), "messages_taken", cause)
+        let line = Line {
+            level: if cause.is_some() { tracing::Level::ERROR } else { tracing::Level::INFO },
+            action: A::NAME,
+            outcome: "messages_taken",
+            code: cause.as_ref().map(|_| Code::ProviderUnavailable.as_str()),
+            status: None,
+            caller: Some("queue"),
+            user_ref: None,
+            cause,
+            bad_signature: false,
+        };
+        (RawValue::from_string(queue::answer(&failed)).map_err(|_| Crashed), line)
     }
 
     async fn handle(&self, payload: &str, invocation: Invocation<'_>, now: SystemTime) -> Handled {

@@ -6,19 +6,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Uri};
-use outbound::timing;
 use serde_json::value::RawValue;
 
 use crate::action::{Crashed, Invocation, MAX_BODY, in_time, remaining};
 use crate::envelope::{self, Arrived, HttpRequest, Shape};
 use crate::problem::{Code, Problem};
-use crate::{render, telemetry};
+use crate::render;
+use crate::telemetry::{self, Line, Watch};
 
 /// One function's routes.
 pub trait HttpService: Send + Sync {
@@ -63,13 +62,13 @@ pub struct Logged {
 #[derive(Debug)]
 pub struct HttpEdge<S> {
     service: S,
-    warm: AtomicBool,
+    watch: Watch,
 }
 
 impl<S: HttpService> HttpEdge<S> {
     /// Puts `service` behind the edge.
     pub fn new(service: S) -> Self {
-        Self { service, warm: AtomicBool::new(false) }
+        Self { service, watch: Watch::default() }
     }
 
     /// Answers one invocation, whose payload is any JSON text, at `now`.
@@ -79,60 +78,35 @@ impl<S: HttpService> HttpEdge<S> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Crashed> {
-        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+        self.watch.over(invocation, self.answer(payload, invocation, now)).await
     }
 
-    async fn respond_within(
+    async fn answer(
         &self,
         payload: &str,
         invocation: Invocation<'_>,
         now: SystemTime,
-    ) -> Result<Box<RawValue>, Crashed> {
-        let started = Instant::now();
-        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
-        let answer = async {
-            match envelope::recognise(payload) {
-                Arrived::Http(request) => {
-                    let (shape, origins) = (request.shape, origins(&request));
-                    let answered = self.answer(request, invocation, now).await;
-                    let answered = answered.or_else(|problem| {
-                        let mut response = refusal::<S>(&problem, invocation.request_id);
-                        self.service.let_read(&origins, &mut response);
-                        Ok(response)
-                    });
-                    (shape, answered)
-                }
-                // Any gateway understands format 1.0's answer.
-                Arrived::Unknown(cause) => (Shape::V1, Err(Problem::new(Code::InvalidRequest, cause))),
-                Arrived::Direct(_) => {
-                    (Shape::Direct, Err(Problem::new(Code::InvalidRequest, "envelope: no HTTP request")))
-                }
-            }
-        };
-        let ((shape, response), upstream) = timing::measure(answer).await;
-        let mut response = response.unwrap_or_else(|problem| refusal::<S>(&problem, invocation.request_id));
+    ) -> (Result<Box<RawValue>, Crashed>, Line) {
+        let (shape, mut response) = self.handle(payload, invocation, now).await;
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(invocation.request_id) {
             headers.insert("x-request-id", id);
         }
 
-        let logged = response.extensions().get::<Logged>().cloned().unwrap_or_default();
+        let logged = response.extensions_mut().remove::<Logged>().unwrap_or_default();
         let status = response.status().as_u16();
-        telemetry::log_invocation(&telemetry::Line {
+        let line = Line {
             level: telemetry::level(status, logged.cause.as_deref()),
             action: S::NAME,
             outcome: logged.outcome,
             code: logged.code,
             status: Some(status),
             caller: None,
-            user_ref: logged.user_ref.as_deref(),
-            cause: logged.cause.as_deref(),
-            duration: started.elapsed(),
-            upstream,
-            cold_start,
+            user_ref: logged.user_ref,
+            cause: logged.cause,
             bad_signature: false,
-        });
+        };
 
         // Header values of ours are ASCII; one that is not is dropped rather than sent in another form.
         let headers: Vec<_> = response
@@ -145,10 +119,36 @@ impl<S: HttpService> HttpEdge<S> {
             Shape::Direct => render::direct(status, &body),
             shape => render::http(shape, status, &headers, &body),
         };
-        RawValue::from_string(answer).map_err(|_| Crashed)
+        (RawValue::from_string(answer).map_err(|_| Crashed), line)
     }
 
-    async fn answer(
+    async fn handle(
+        &self,
+        payload: &str,
+        invocation: Invocation<'_>,
+        now: SystemTime,
+    ) -> (Shape, Response<Bytes>) {
+        let refuse = |problem: &Problem| refusal::<S>(problem, invocation.request_id);
+        match envelope::recognise(payload) {
+            Arrived::Http(request) => {
+                let (shape, origins) = (request.shape, origins(&request));
+                let response = self.call(request, invocation, now).await.unwrap_or_else(|problem| {
+                    let mut response = refuse(&problem);
+                    self.service.let_read(&origins, &mut response);
+                    response
+                });
+                (shape, response)
+            }
+            // Any gateway understands format 1.0's answer.
+            Arrived::Unknown(cause) => (Shape::V1, refuse(&Problem::new(Code::InvalidRequest, cause))),
+            Arrived::Direct(_) => {
+                let problem = Problem::new(Code::InvalidRequest, "envelope: no HTTP request");
+                (Shape::Direct, refuse(&problem))
+            }
+        }
+    }
+
+    async fn call(
         &self,
         request: HttpRequest,
         invocation: Invocation<'_>,
@@ -157,10 +157,8 @@ impl<S: HttpService> HttpEdge<S> {
         let context =
             RequestContext { request_id: invocation.request_id.into(), now, addresses: addresses(&request) };
         let request = plain_request(request, context)?;
-        match in_time(Box::pin(self.service.call(request)), remaining(invocation.deadline, now)).await {
-            Ok(response) => Ok(response),
-            Err(gave_up) => Err(gave_up.problem()),
-        }
+        let work = Box::pin(self.service.call(request));
+        in_time(work, remaining(invocation.deadline, now)).await.map_err(|gave_up| gave_up.problem())
     }
 }
 
@@ -217,7 +215,7 @@ fn refusal<S: HttpService>(problem: &Problem, request_id: &str) -> Response<Byte
     *response.status_mut() = http::StatusCode::from_u16(problem.code.status()).unwrap_or_default();
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.extensions_mut().insert(Logged {
-        outcome: if problem.code.status() >= 500 { "failed" } else { "refused" },
+        outcome: problem.outcome(),
         code: Some(problem.code.as_str()),
         cause: problem.cause.clone(),
         user_ref: None,

@@ -115,6 +115,11 @@ impl Problem {
         Self { code, cause: Some(cause.to_string()) }
     }
 
+    /// A word for the log: the event's fault, or not.
+    pub(crate) fn outcome(&self) -> &'static str {
+        if self.code.status() >= 500 { "failed" } else { "refused" }
+    }
+
     /// Shows the answer's body: `{"message", "error", "requestId"}`.
     pub fn body(&self, failure: &'static str, request_id: &str) -> String {
         #[derive(Serialize)]

@@ -4,8 +4,10 @@
 //! of the log, and the function calls nobody. Source: CloudWatch user guide, "Specification: Embedded metric format".
 
 use std::fmt::{self, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use outbound::timing;
 use serde::Serialize;
 use serde_json::Number;
 use settings::Settings;
@@ -248,35 +250,59 @@ impl Visit for Members {
     }
 }
 
-/// Does the work of an invocation; every line that it writes carries the invocation's ids.
-pub(crate) async fn within<T>(invocation: Invocation<'_>, work: impl Future<Output = T>) -> T {
-    let ids =
-        Ids { request: invocation.request_id.to_owned(), trace: invocation.trace_id.map(ToOwned::to_owned) };
-    IDS.scope(ids, work).await
+/// What an edge keeps in mind from one invocation to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    warm: AtomicBool,
 }
 
-/// The line of one invocation.
-pub(crate) struct Line<'a> {
+impl Watch {
+    /// Does the work of an invocation, and logs the line that comes with its answer. Every line that it writes meanwhile
+    /// carries the invocation's ids, too.
+    pub(crate) async fn over<T>(
+        &self,
+        invocation: Invocation<'_>,
+        work: impl Future<Output = (T, Line)>,
+    ) -> T {
+        let trace = invocation.trace_id.map(ToOwned::to_owned);
+        let ids = Ids { request: invocation.request_id.to_owned(), trace };
+        let started = Instant::now();
+        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+        let work = async {
+            let ((answer, line), upstream) = timing::measure(work).await;
+            log_invocation(&line, &Measured { duration: started.elapsed(), upstream, cold_start });
+            answer
+        };
+        IDS.scope(ids, work).await
+    }
+}
+
+/// What is measured of an invocation.
+struct Measured {
+    duration: Duration,
+    /// The part of it that other systems took.
+    upstream: Duration,
+    cold_start: bool,
+}
+
+/// What an edge says of an invocation.
+#[derive(Debug)]
+pub(crate) struct Line {
     pub(crate) level: Level,
     pub(crate) action: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) code: Option<&'static str>,
     pub(crate) status: Option<u16>,
     pub(crate) caller: Option<&'static str>,
-    pub(crate) user_ref: Option<&'a str>,
-    pub(crate) cause: Option<&'a str>,
-    pub(crate) duration: Duration,
-    /// The part of it that other systems took.
-    pub(crate) upstream: Duration,
-    pub(crate) cold_start: bool,
+    pub(crate) user_ref: Option<String>,
+    pub(crate) cause: Option<String>,
     pub(crate) bad_signature: bool,
 }
 
-/// Logs an invocation.
-pub(crate) fn log_invocation(line: &Line<'_>) {
+fn log_invocation(line: &Line, measured: &Measured) {
     let millis = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let duration_ms = millis(line.duration);
-    let upstream_ms = millis(line.upstream);
+    let duration_ms = millis(measured.duration);
+    let upstream_ms = millis(measured.upstream);
     let bad_signature = line.bad_signature.then_some(true);
     macro_rules! log {
         ($level:ident) => {
@@ -291,7 +317,7 @@ pub(crate) fn log_invocation(line: &Line<'_>) {
                 cause = line.cause,
                 duration_ms,
                 upstream_ms,
-                cold_start = line.cold_start,
+                cold_start = measured.cold_start,
                 bad_signature,
                 "invocation"
             )

@@ -38,7 +38,7 @@ fn lines(namespace: Option<&str>, work: impl FnOnce()) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn line() -> Line<'static> {
+fn line() -> Line {
     Line {
         level: Level::INFO,
         action: "post-login",
@@ -46,13 +46,15 @@ fn line() -> Line<'static> {
         code: None,
         status: Some(200),
         caller: Some("signed"),
-        user_ref: Some("abc"),
+        user_ref: Some("abc".into()),
         cause: None,
-        duration: Duration::from_micros(12_345),
-        upstream: Duration::from_micros(2_000),
-        cold_start: true,
         bad_signature: false,
     }
+}
+
+fn log(line: &Line, cold_start: bool) {
+    let (duration, upstream) = (Duration::from_micros(12_345), Duration::from_micros(2_000));
+    log_invocation(line, &Measured { duration, upstream, cold_start });
 }
 
 /// The names of the metrics, and of what divides them.
@@ -77,7 +79,7 @@ fn metrics(line: &Value) -> Vec<(Value, Vec<String>)> {
 
 #[test]
 fn one_line_is_log_and_metric() {
-    let lines = lines(Some("Connect"), || log_invocation(&line()));
+    let lines = lines(Some("Connect"), || log(&line(), true));
     let [line] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!(line["message"], "invocation");
     assert_eq!((&line["level"], &line["function"]), (&json!("INFO"), &json!("connect-dev-post-login")));
@@ -97,9 +99,8 @@ fn refusals_and_failures_are_counted_by_what_divides_them() {
         level: Level::WARN,
         outcome: "refused",
         code: Some("unauthenticated"),
-        cause: Some("signature: no signature matches"),
+        cause: Some("signature: no signature matches".into()),
         status: Some(401),
-        cold_start: false,
         bad_signature: true,
         ..line()
     };
@@ -107,14 +108,13 @@ fn refusals_and_failures_are_counted_by_what_divides_them() {
         level: Level::ERROR,
         outcome: "failed",
         code: Some("provider_unavailable"),
-        cause: Some("cognito: failed, status 503"),
+        cause: Some("cognito: failed, status 503".into()),
         status: Some(500),
-        cold_start: false,
         ..line()
     };
     let lines = lines(Some("Connect"), || {
-        log_invocation(&refused());
-        log_invocation(&failed());
+        log(&refused(), false);
+        log(&failed(), false);
     });
     let base = |more: &[&str]| {
         let names =
@@ -131,7 +131,7 @@ fn refusals_and_failures_are_counted_by_what_divides_them() {
 
 #[test]
 fn without_a_namespace_there_are_no_metrics() {
-    let lines = lines(None, || log_invocation(&line()));
+    let lines = lines(None, || log(&line(), true));
     assert!(lines[0].get("_aws").is_none() && lines[0].get("Invocations").is_none(), "{}", lines[0]);
 }
 
@@ -139,11 +139,21 @@ fn without_a_namespace_there_are_no_metrics() {
 fn every_line_of_an_invocation_carries_its_ids() {
     let invocation = Invocation { request_id: "req-1", trace_id: Some("Root=1-2"), deadline: None };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let watch = Watch::default();
     let lines = lines(Some("Connect"), || {
-        runtime.block_on(within(invocation, async { tracing::error!(target: TARGET, "panic") }));
+        let work = async {
+            tracing::error!(target: TARGET, "panic");
+            ((), line())
+        };
+        runtime.block_on(watch.over(invocation, work));
+        runtime.block_on(watch.over(invocation, async { ((), line()) }));
         tracing::warn!(target: TARGET, "outside");
     });
-    assert_eq!((&lines[0]["request_id"], &lines[0]["trace_id"]), (&json!("req-1"), &json!("Root=1-2")));
-    assert!(lines[0].get("_aws").is_none(), "no invocation's line");
-    assert!(lines[1].get("request_id").is_none());
+    let [panic, cold, warm, outside] = lines.as_slice() else { panic!("{lines:?}") };
+    for line in [panic, cold, warm] {
+        assert_eq!((&line["request_id"], &line["trace_id"]), (&json!("req-1"), &json!("Root=1-2")));
+    }
+    assert!(panic.get("_aws").is_none(), "no invocation's line");
+    assert_eq!((&cold["cold_start"], &warm["cold_start"]), (&json!(true), &json!(false)));
+    assert!(outside.get("request_id").is_none());
 }

@@ -3,16 +3,15 @@
 //! There is no envelope, and IAM has said who may invoke. What goes wrong is a function error, which the service may show to the
 //! user: so its type and text are fixed for each code, and say nothing else.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use outbound::timing;
 use serde_json::value::RawValue;
+use tracing::Level;
 
 use crate::action::{Call, Crashed, Invocation, Reply, in_time, remaining};
 use crate::caller::Caller;
 use crate::problem::{Code, Problem};
-use crate::telemetry;
+use crate::telemetry::{Line, Watch};
 
 /// One function's work on an event of another AWS service.
 pub trait Trigger: Send + Sync {
@@ -40,13 +39,13 @@ pub struct Fault {
 #[derive(Debug)]
 pub struct TriggerEdge<T> {
     trigger: T,
-    warm: AtomicBool,
+    watch: Watch,
 }
 
 impl<T: Trigger> TriggerEdge<T> {
     /// Puts `trigger` behind the edge.
     pub fn new(trigger: T) -> Self {
-        Self { trigger, warm: AtomicBool::new(false) }
+        Self { trigger, watch: Watch::default() }
     }
 
     /// Answers one invocation, whose payload is any JSON text, at `now`.
@@ -56,50 +55,43 @@ impl<T: Trigger> TriggerEdge<T> {
         invocation: Invocation<'_>,
         now: SystemTime,
     ) -> Result<Box<RawValue>, Fault> {
-        telemetry::within(invocation, self.respond_within(payload, invocation, now)).await
+        self.watch.over(invocation, self.answer(payload, invocation, now)).await
     }
 
-    async fn respond_within(
+    async fn answer(
         &self,
         payload: &str,
         invocation: Invocation<'_>,
         now: SystemTime,
-    ) -> Result<Box<RawValue>, Fault> {
-        let started = Instant::now();
-        let cold_start = !self.warm.swap(true, Ordering::Relaxed);
+    ) -> (Result<Box<RawValue>, Fault>, Line) {
         let call = Call::new(Caller::Direct, now);
         let budget = remaining(invocation.deadline, now).map_or(T::BUDGET, |left| left.min(T::BUDGET));
         let work = Box::pin(self.trigger.answer(payload, &call));
-        let (done, upstream) = timing::measure(in_time(work, Some(budget))).await;
-        let result = match done {
-            Ok(result) => result,
-            Err(gave_up) => Err(gave_up.problem()),
+        let result = in_time(work, Some(budget)).await.unwrap_or_else(|gave_up| Err(gave_up.problem()));
+        let (answer, level, outcome, code, cause) = match result {
+            Ok(reply) => {
+                let level = if reply.code.is_none() { Level::INFO } else { Level::WARN };
+                let answer =
+                    RawValue::from_string(reply.body).map_err(|_| Fault::of(Code::InternalError, T::FAILURE));
+                (answer, level, reply.outcome, reply.code, reply.cause)
+            }
+            Err(problem) => {
+                let fault = Fault::of(problem.code, T::FAILURE);
+                (Err(fault), Level::ERROR, "failed", Some(problem.code.as_str()), problem.cause)
+            }
         };
-
-        let (outcome, code, cause) = match &result {
-            Ok(reply) => (reply.outcome, reply.code, reply.cause.as_deref()),
-            Err(problem) => ("failed", Some(problem.code.as_str()), problem.cause.as_deref()),
-        };
-        telemetry::log_invocation(&telemetry::Line {
-            level: match &result {
-                Ok(reply) if reply.code.is_none() => tracing::Level::INFO,
-                Ok(_) => tracing::Level::WARN,
-                Err(_) => tracing::Level::ERROR,
-            },
+        let line = Line {
+            level,
             action: T::NAME,
             outcome,
             code,
             status: None,
             caller: None,
-            user_ref: call.user_ref(),
+            user_ref: call.user_ref().map(ToOwned::to_owned),
             cause,
-            duration: started.elapsed(),
-            upstream,
-            cold_start,
             bad_signature: false,
-        });
-        let reply = result.map_err(|problem| Fault::of(problem.code, T::FAILURE))?;
-        RawValue::from_string(reply.body).map_err(|_| Fault::of(Code::InternalError, T::FAILURE))
+        };
+        (answer, line)
     }
 }
 
