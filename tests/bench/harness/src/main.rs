@@ -31,13 +31,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::programs::Places;
+use crate::programs::{Places, Program};
 use crate::stand_in::{Limits, StandIn};
 
 const USAGE: &str = "usage: harness time|instructions|capacity [name=value …]
   functions=DIR foreign=DIR node=DIR   where the programs are
   only=NAME                            rows whose binary has this name
-  time:         cold=20 warm=3 invocations=1000 out=FILE
+  time:         variants=DIR,DIR       the functions built in another way, beside the others; without foreign=DIR, these alone
+                cold=20 warm=3 invocations=1000 out=FILE
   instructions: baseline=FILE update=1
   capacity:     times=FILE             what `time` wrote";
 
@@ -58,12 +59,20 @@ async fn main() -> ExitCode {
 
     let stand_in = StandIn::start(Limits::default()).await.unwrap();
     let mut ours = programs::ours(&places, &stand_in, &scratch).unwrap();
+    for folder in options.get("variants").iter().flat_map(|folders| folders.split(',')).map(PathBuf::from) {
+        let name = folder.file_name().unwrap_or_default().display().to_string();
+        let places = Places { functions: folder, ..places.clone() };
+        let variant = programs::ours(&places, &stand_in, &scratch).unwrap();
+        ours.extend(variant.into_iter().map(|row| Program { name: format!("{} ({name})", row.name), ..row }));
+    }
     if let Some(only) = options.get("only") {
         ours.retain(|program| program.command[0].ends_with(&format!("/{only}")));
     }
     match command.as_str() {
         "time" => {
-            ours.extend(programs::others(&places, &stand_in, &scratch).unwrap());
+            if options.contains_key("foreign") {
+                ours.extend(programs::others(&places, &stand_in, &scratch).unwrap());
+            }
             let rounds = timing::Rounds {
                 cold: number("cold", 20),
                 warm: number("warm", 3),

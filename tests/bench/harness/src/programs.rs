@@ -21,6 +21,7 @@ pub(crate) struct Program {
 }
 
 /// Where the programs are.
+#[derive(Clone)]
 pub(crate) struct Places {
     /// The functions of the product.
     pub(crate) functions: PathBuf,
