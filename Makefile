@@ -58,12 +58,12 @@ chaos: compile ## Let systems fail and kill processes under 20 500 calls (CHAOS_
 		cargo test --workspace --locked --test chaos -- --nocapture
 
 deny: lint-tools ## Check the dependencies' licences, bans and sources.
-	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check licenses bans sources
+	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check --deny warnings licenses bans sources
 
 advisories: lint-tools ## Look for known weaknesses of the dependencies; fetches the RustSec database.
 	$(LINT_TOOLS)/bin/cargo-deny --locked --config .cargo/deny.toml check advisories
 
-check: fmt lint doc test ## Run what CI runs.
+check: fmt lint deny doc test ## Run what CI runs.
 
 fmt: ## Check the formatting.
 	cargo fmt --all --check
