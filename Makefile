@@ -109,9 +109,18 @@ FUNCTIONS := -p pre-login -p post-login -p post-append -p auth-api -p custom-aut
 deployable: ## Compile the functions with the features of what is deployed, quickly: for tests.
 	cargo build --profile deployable --locked --no-default-features $(FUNCTIONS)
 
-build: tools ## Build what is deployed, for Lambda, below target/lambda (ARCH=arm64, DEFER=1: with the queue client).
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --release --locked --no-default-features $(FUNCTIONS) \
-		$(if $(ARCH),--$(subst _,-,$(ARCH))) $(if $(DEFER),--features post-append/defer)
+# What Lambda runs: ARCH=x86_64 or arm64, or what this machine is.
+ARCH ?= $(shell uname -m)
+MACHINE := $(patsubst arm64,aarch64,$(ARCH))
+LAMBDA_TARGET := $(MACHINE)-unknown-linux-musl
+# cargo-lambda brings zig, which compiles the little C in ring for any machine; linked by it, the address would be fixed.
+build: export CARGO_TARGET_$(shell echo $(LAMBDA_TARGET) | tr a-z- A-Z_)_LINKER = rust-lld
+
+build: tools ## Build what is deployed below target/lambda (ARCH=arm64, DEFER=1: with the queue client).
+	@command -v rustup >/dev/null || { echo "rustup is needed: it brings $(LAMBDA_TARGET)"; exit 1; }
+	rustup target add $(LAMBDA_TARGET)
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" $(TOOLS)/bin/cargo-lambda lambda build --target $(LAMBDA_TARGET) --release --locked \
+		--no-default-features $(if $(F),-p $(F),$(FUNCTIONS)) $(if $(DEFER),--features post-append/defer)
 
 # The pipeline deploys what another job has built, so nothing is built here.
 deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
@@ -120,21 +129,19 @@ deploy: lint-tools ## Deploy target/lambda to AWS (STAGE=dev).
 smoke: lint-tools ## Ask a deployment whether it answers and refuses strangers (STAGE=dev).
 	$(LINT_TOOLS)/bin/sam list stack-outputs --config-file infra/samconfig.toml --config-env $(STAGE) --output json | python3 infra/smoke
 
-# F=post-append counts that one only, which is what CI has time for; UPDATE=1 writes the counts instead of comparing them.
-bench-instructions: harness ## Count instructions by callgrind; fails where they rise by 5 % (F=…, UPDATE=1).
+# F=post-append builds and counts that one only; UPDATE=1 writes the counts instead of comparing them.
+bench-instructions: build harness ## Count instructions by callgrind; fails where they rise by 5 % (F=…, UPDATE=1).
 	@command -v valgrind >/dev/null || { echo "valgrind is needed: apt-get install valgrind"; exit 1; }
-	cargo build --release --locked --no-default-features $(if $(F),-p $(F),$(FUNCTIONS))
-	$(HARNESS) instructions functions=$(TARGET)/release baseline=tests/bench/instructions.json $(if $(F),only=$(F)) \
+	$(HARNESS) instructions functions=$(TARGET)/lambda baseline=tests/bench/instructions.json $(if $(F),only=$(F)) \
 		$(if $(UPDATE),update=1)
 
-bench: harness bench-node ## Time cold starts and warm invocations against Node and other Rust; prints a table (COLD=20 WARM=3).
-	cargo build --release --locked --no-default-features $(FUNCTIONS)
+bench: build harness bench-node ## Time cold starts and warm invocations against Node and other Rust; prints a table (COLD=20 WARM=3).
 	cargo build --manifest-path $(BENCH) --target-dir $(TARGET)/bench --release --locked -p hello -p default-features
-	$(HARNESS) time functions=$(TARGET)/release foreign=$(TARGET)/bench/release node=$(BENCH_NODE) \
+	$(HARNESS) time functions=$(TARGET)/lambda foreign=$(TARGET)/bench/release node=$(BENCH_NODE) \
 		cold=$(or $(COLD),20) warm=$(or $(WARM),3) out=$(TARGET)/bench/times.json
 
 bench-capacity: harness ## Print the figures of tests/bench/capacity.md; after `make bench`. Takes two minutes.
-	$(HARNESS) capacity functions=$(TARGET)/release times=$(TARGET)/bench/times.json
+	$(HARNESS) capacity functions=$(TARGET)/lambda times=$(TARGET)/bench/times.json
 
 # The handlers in JavaScript: unbundled with what they need, and bundled the smallest way that esbuild knows.
 bench-node:

@@ -24,7 +24,7 @@ fn crates(function: &str, edges: &str) -> BTreeSet<String> {
             "--format",
             "{p}",
         ])
-        .args(["--target", "x86_64-unknown-linux-gnu", "-e", edges, "-p", function])
+        .args(["--target", "x86_64-unknown-linux-musl", "-e", edges, "-p", function])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

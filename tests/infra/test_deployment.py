@@ -3,7 +3,7 @@
 Accepting a template proves little about AWS; test_lint.py has what AWS's own rules say. Here the point is that the parts fit: names,
 secrets, permissions, routes and triggers.
 
-BOOTSTRAPS: a folder with one executable for each function; target/deployable without it (`make deployable`).
+BOOTSTRAPS: a folder with what is deployed, target/lambda of `make build`; without it, what `make deployable` compiles faster.
 LINT_TOOLS: the folder of `sam`; target/lint-tools/bin without it.
 """
 
@@ -31,8 +31,13 @@ from template import ACTIONS, FUNCTIONS, REPOSITORY, lint_tools
 STACK = "corbado-connect-dev"
 ORIGIN = "https://app.example.com"
 PASSWORD = "Correct-Horse-7-Battery"
-BOOTSTRAPS = Path(os.environ.get("BOOTSTRAPS", REPOSITORY / "target" / "deployable"))
+BOOTSTRAPS = os.environ.get("BOOTSTRAPS")
 ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+
+
+def bootstrap(name):
+    """The executable of a function."""
+    return REPOSITORY / BOOTSTRAPS / name / "bootstrap" if BOOTSTRAPS else REPOSITORY / "target" / "deployable" / name
 
 
 class Answer:
@@ -59,7 +64,7 @@ class World:
         for name in FUNCTIONS:
             target = root / "target" / "lambda" / name / "bootstrap"
             target.parent.mkdir(parents=True)
-            shutil.copy(BOOTSTRAPS / name, target)
+            shutil.copy(bootstrap(name), target)
         shutil.copytree(REPOSITORY / "infra", root / "infra")
         secret = self.aws("secretsmanager").create_secret(Name="corbado/api-secret", SecretString=API_SECRET)
         self.corbado_secret = secret["ARN"]

@@ -106,8 +106,7 @@ async fn run_counted(program: &Program, scratch: &Path, invocations: u64) -> u64
 
 /// Runs one process under callgrind, ends it after some invocations, and reads the count; none where one was not answered well.
 async fn attempt(program: &Program, scratch: &Path, invocations: u64) -> Option<u64> {
-    let name = program.command[0].rsplit('/').next().unwrap_or_default();
-    let out = scratch.join(format!("callgrind.{name}.{invocations}"));
+    let out = scratch.join(format!("callgrind.{}.{invocations}", program.name.replace(' ', "-")));
     let under = [
         "valgrind".to_owned(),
         "--tool=callgrind".to_owned(),

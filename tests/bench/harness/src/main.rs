@@ -36,7 +36,7 @@ use crate::stand_in::{Limits, StandIn};
 
 const USAGE: &str = "usage: harness time|instructions|capacity [name=value …]
   functions=DIR foreign=DIR node=DIR   where the programs are
-  only=NAME                            rows whose binary has this name
+  only=NAME                            rows of this function
   time:         variants=DIR,DIR       the functions built in another way, beside the others; without foreign=DIR, these alone
                 cold=20 warm=3 invocations=1000 out=FILE
   instructions: baseline=FILE update=1
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
         ours.extend(variant.into_iter().map(|row| Program { name: format!("{} ({name})", row.name), ..row }));
     }
     if let Some(only) = options.get("only") {
-        ours.retain(|program| program.command[0].ends_with(&format!("/{only}")));
+        ours.retain(|program| program.command[0].ends_with(&format!("/{only}/bootstrap")));
     }
     match command.as_str() {
         "time" => {

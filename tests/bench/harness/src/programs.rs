@@ -23,7 +23,7 @@ pub(crate) struct Program {
 /// Where the programs are.
 #[derive(Clone)]
 pub(crate) struct Places {
-    /// The functions of the product.
+    /// The functions of the product, as they are deployed: `<name>/bootstrap`.
     pub(crate) functions: PathBuf,
     /// `hello` and `default-features`.
     pub(crate) foreign: PathBuf,
@@ -54,7 +54,7 @@ pub(crate) fn ours(places: &Places, stand_in: &StandIn, scratch: &Path) -> io::R
     stand_in.write_roots(&public, &[AMAZON, PUBLIC])?;
     let row = |name: &str, binary: &str, event| {
         let roots = if ["pre-login", "post-append"].contains(&binary) { &aws } else { &public };
-        let binary = places.functions.join(binary);
+        let binary = places.functions.join(binary).join("bootstrap");
         let mut environment = aws_settings(stand_in);
         environment.extend([
             (ROOTS, roots.display().to_string()),
