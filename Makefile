@@ -113,9 +113,9 @@ deployable: ## Compile the functions with the features of what is deployed, quic
 ARCH ?= $(shell uname -m)
 MACHINE := $(patsubst arm64,aarch64,$(ARCH))
 LAMBDA_TARGET := $(MACHINE)-unknown-linux-musl
-# cargo-lambda brings zig, which compiles the little C in ring for any machine; linked by it, the address would be fixed.
-build: export CARGO_TARGET_$(shell echo $(LAMBDA_TARGET) | tr a-z- A-Z_)_LINKER = rust-lld
-
+# cargo-lambda's zig compiles the little C in ring for any machine. As a linker it would fix the address: those of .cargo/config.toml.
+build: export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_LINKER = rust-lld
+build: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER = $(CURDIR)/.cargo/static-pie
 build: tools ## Build what is deployed below target/lambda (ARCH=arm64, DEFER=1: with the queue client).
 	@command -v rustup >/dev/null || { echo "rustup is needed: it brings $(LAMBDA_TARGET)"; exit 1; }
 	rustup target add $(LAMBDA_TARGET)

@@ -189,9 +189,24 @@ def tearDownModule():
 def load_tests(loader, _tests, _pattern):
     """In this order: what is deployed, deployed once more, deployed otherwise, deleted."""
     suite = unittest.TestSuite()
-    for case in (Deployed, Redeployed, Otherwise, Deleted):
+    for case in (Bootstraps, Deployed, Redeployed, Otherwise, Deleted):
         suite.addTests(loader.loadTestsFromTestCase(case))
     return suite
+
+
+class Bootstraps(unittest.TestCase):
+    @unittest.skipUnless(BOOTSTRAPS, "compiled for tests, against this machine's libraries")
+    def test_what_is_deployed_loads_nothing_and_has_no_fixed_address(self):
+        for name in FUNCTIONS:
+            with self.subTest(name):
+                elf = bootstrap(name).read_bytes()
+                # ELF-64, little endian (elf(5)): e_type, then the program headers, each of which begins with p_type.
+                kind, table, size, count = (
+                    int.from_bytes(elf[at : at + width], "little") for at, width in ((16, 2), (32, 8), (54, 2), (56, 2))
+                )
+                types = [int.from_bytes(elf[table + i * size :][:4], "little") for i in range(count)]
+                self.assertEqual(kind, 3, "ET_DYN: at any address")
+                self.assertNotIn(3, types, "PT_INTERP: a dynamic linker")
 
 
 class Deployed(unittest.TestCase):
