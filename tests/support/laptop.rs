@@ -25,8 +25,13 @@ impl TestLaptop {
 
     /// Starts one on what another has left.
     pub async fn on(state: TempDir) -> Self {
+        Self::with(state, |_| {}).await
+    }
+
+    /// Starts one that is set up in another way.
+    pub async fn with(state: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let secrets = sandbox::secrets::load_or_create(state.path()).unwrap();
-        let options = Options {
+        let mut options = Options {
             port: 0,
             functions_port: 0,
             state: state.path().to_owned(),
@@ -36,8 +41,10 @@ impl TestLaptop {
             actions_url: None,
             allowed_origins: Vec::new(),
             rules: Rules::default(),
+            pool: None,
             environment: HashMap::from([("UPSTREAM_TIMEOUT_MS".to_owned(), "5000".to_owned())]),
         };
+        change(&mut options);
         let laptop = Laptop::start(options, &secrets, Arc::new(|_, _| {})).await.unwrap();
         Self { laptop, state }
     }
@@ -55,9 +62,11 @@ impl TestLaptop {
         send(method, &format!("{}{path}", self.url()), &headers, body).await
     }
 
-    /// Calls an operation of the user pool.
+    /// Calls an operation of the user pool, for the sandbox's app client unless the body names another.
     pub async fn pool(&self, operation: &str, mut body: Value) -> (u16, Value) {
-        body["ClientId"] = sandbox::pool::CLIENT_ID.into();
+        if body["ClientId"].is_null() {
+            body["ClientId"] = sandbox::pool::CLIENT_ID.into();
+        }
         let headers = [
             ("content-type", "application/x-amz-json-1.1".to_owned()),
             ("x-amz-target", format!("AWSCognitoIdentityProviderService.{operation}")),

@@ -169,6 +169,21 @@ impl Connect {
         Some(passkeys.iter().map(frontend::shown).collect())
     }
 
+    /// All users with their passkeys, as the inspector shows those of whom it knows no more; `None` if the store fails.
+    pub(crate) fn users(&self) -> Option<Vec<serde_json::Value>> {
+        let users = self.0.store.users().ok()?.into_iter().map(|user| {
+            let passkeys = self.passkeys(&user.identifier)?;
+            Some(serde_json::json!({
+                "id": user.identifier,
+                "username": user.identifier,
+                "email": user.display_name,
+                "sessions": [],
+                "passkeys": passkeys,
+            }))
+        });
+        users.collect()
+    }
+
     /// Deletes a user's passkey; `false` if there is none, `None` if the store fails.
     pub(crate) fn delete_passkey(&self, identifier: &str, id: &str) -> Option<bool> {
         let Some(user) = self.0.store.user(identifier).ok()? else { return Some(false) };

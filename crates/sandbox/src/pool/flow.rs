@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::{AccountStatus, User};
 use serde_json::{Value, json};
 
-use super::{Answer, CLIENT_ID, Fault, Inner, POOL_ID, REGION, text};
+use super::{Answer, CLIENT_ID, CUSTOM_CHALLENGE, Fault, Inner, POOL_ID, REGION, text};
 use crate::function::random_name;
 use crate::journal::{Lane, Note, Outcome};
 
@@ -34,8 +34,7 @@ impl Inner {
 
     /// `RespondToAuthChallenge`: the session is used up, whatever the answer is worth.
     pub(super) async fn respond(&self, request: &Value) -> Answer {
-        if text(request, "/ChallengeName")? != "CUSTOM_CHALLENGE" || text(request, "/ClientId")? != CLIENT_ID
-        {
+        if text(request, "/ChallengeName")? != CUSTOM_CHALLENGE || text(request, "/ClientId")? != CLIENT_ID {
             return Err(Fault::parameter("The sandbox knows CUSTOM_CHALLENGE, for its own client."));
         }
         let invalid = || Fault::not_authorized("Invalid session for the user.");
@@ -55,7 +54,7 @@ impl Inner {
         let right = verified.get("answerCorrect") == Some(&Value::Bool(true));
         let mut rounds = flow.rounds;
         rounds.push(json!({
-            "challengeName": "CUSTOM_CHALLENGE",
+            "challengeName": CUSTOM_CHALLENGE,
             "challengeResult": right,
             "challengeMetadata": "CORBADO_CHALLENGE_COGNITO_CLAIM",
         }));
@@ -76,13 +75,13 @@ impl Inner {
             let user = user.filter(|user| user.status == AccountStatus::Active);
             return self.issue(user.ok_or_else(|| Fault::not_authorized("Incorrect username or password."))?);
         }
-        if defined.get("challengeName").and_then(Value::as_str) != Some("CUSTOM_CHALLENGE") {
+        if defined.get("challengeName").and_then(Value::as_str) != Some(CUSTOM_CHALLENGE) {
             return Err(Fault::new(
                 "InvalidLambdaResponseException",
                 "DefineAuthChallenge names no challenge.",
             ));
         }
-        let request = json!({"challengeName": "CUSTOM_CHALLENGE", "session": rounds});
+        let request = json!({"challengeName": CUSTOM_CHALLENGE, "session": rounds});
         let response = json!({
             "publicChallengeParameters": null,
             "privateChallengeParameters": null,
@@ -104,7 +103,7 @@ impl Inner {
             return Err(Fault::new("TooManyRequestsException", "Too many sign-ins are waiting."));
         }
         flows.insert(session.clone(), flow);
-        Ok(json!({"ChallengeName": "CUSTOM_CHALLENGE", "ChallengeParameters": shown, "Session": session}))
+        Ok(json!({"ChallengeName": CUSTOM_CHALLENGE, "ChallengeParameters": shown, "Session": session}))
     }
 
     fn random(&self) -> Result<String, Fault> {

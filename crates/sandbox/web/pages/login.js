@@ -54,6 +54,13 @@ for (const choice of document.querySelectorAll('[name=login-option]')) {
   });
 }
 
-document.getElementById('demo-users').textContent = config.demoUsers.join(', ');
-document.getElementById('demo-password').textContent = config.demoPassword;
+if (config.userPool) {
+  document.getElementById('user-pool').textContent = config.userPool;
+} else {
+  document.getElementById('demo-users').textContent = config.demoUsers.join(', ');
+  document.getElementById('demo-password').textContent = config.demoPassword;
+}
+document.getElementById('of-pool').hidden = !config.userPool;
+document.getElementById('of-demo').hidden = Boolean(config.userPool);
+document.getElementById('new-here').hidden = Boolean(config.userPool);
 document.body.dataset.ready = 'true';

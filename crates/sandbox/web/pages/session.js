@@ -52,10 +52,10 @@ export async function completeLogin(result) {
   }
 }
 
-/** The classic login. */
+/** The classic login. Where the accounts are a user pool's, the password is checked there, whatever the option. */
 export async function login(identifier, password) {
   forget();
-  if (config.loginOption === 'system-extension') {
+  if (config.userPool || config.loginOption === 'system-extension') {
     const tokens = await pool.signInWithPassword(identifier, password);
     sessionStorage.setItem(BEARER, tokens.AccessToken);
   } else {
