@@ -1,5 +1,8 @@
 // The three ways from a passkey to a session, each through the functions; and what a user sees when something fails.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, Person, Sandbox } from './harness.mjs';
 
@@ -147,4 +150,59 @@ test('roll-outs that are off', async () => {
   assert.equal(await person.page.getByRole('button', { name: 'Add a passkey' }).count(), 0);
   await sandbox.switch({ loginAllowed: true, appendAllowed: true, manageAllowed: true });
   await person.leave();
+});
+
+/** An application of one's own at another origin: a page with a component, and nothing else. */
+async function application() {
+  const page = `<!doctype html><title>Another application</title><link rel="icon" href="data:,"><div id="login"></div>
+    <script src="/connect.js"></script>`;
+  const script = await readFile(join(process.env.BUNDLE, 'connect.js'));
+  const server = createServer((request, response) => {
+    const isScript = request.url === '/connect.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    response.end(isScript ? script : page);
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return { server, origin: `http://localhost:${server.address().port}` };
+}
+
+test('another application mounts the components: by the prefix, and by the port of the Frontend API', async () => {
+  const { server, origin } = await application();
+  const own = await Sandbox.start(['--allow-origin', origin, '--frontend-api-port', '0']);
+  try {
+    const person = await Person.enter(browser, own);
+    const { page } = person;
+    await person.authenticator();
+    await person.signUp('elsewhere');
+    await person.acceptPasskey();
+    person.origins = [origin, own.frontendApi];
+    for (const frontendApiUrl of [`${own.url}/fapi`, own.frontendApi]) {
+      const called = [];
+      const note = (request) => called.push(request.url());
+      page.on('request', note);
+      await page.goto(origin);
+      const signedIn = page.evaluate((url) => new Promise((onComplete, reject) => {
+        globalThis.Corbado.mountCorbadoConnectLogin(document.getElementById('login'), {
+          projectId: 'pro-sandbox',
+          frontendApiUrl: url,
+          onComplete,
+          onFallback: () => reject(new Error('fallback')),
+        });
+      }), frontendApiUrl);
+      // The first time the browser offers the passkey itself, and somebody is there; then it knows who was here.
+      const oneTap = page.getByRole('button', { name: /login with passkey/i });
+      await Promise.race([signedIn, oneTap.waitFor().then(() => oneTap.click())]);
+      const proof = await signedIn;
+      assert.equal(proof.split('.').length, 3);
+      const calls = called.filter((url) => url.includes('/v2/connect/'));
+      const steps = calls.map((url) => url.slice(frontendApiUrl.length));
+      assert.ok(calls.every((url) => url.startsWith(`${frontendApiUrl}/v2/`)), calls.join(', '));
+      for (const step of ['init', 'finish']) assert.ok(steps.includes(`/v2/connect/login/${step}`), steps.join(', '));
+      page.off('request', note);
+    }
+    await person.leave();
+  } finally {
+    await own.stop();
+    server.close();
+  }
 });

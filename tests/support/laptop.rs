@@ -40,6 +40,7 @@ impl TestLaptop {
             bundle: state.path().join("no bundle"),
             actions_url: None,
             allowed_origins: Vec::new(),
+            frontend_api_port: None,
             rules: Rules::default(),
             pool: None,
             environment: HashMap::from([("UPSTREAM_TIMEOUT_MS".to_owned(), "5000".to_owned())]),

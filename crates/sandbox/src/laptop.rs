@@ -34,6 +34,8 @@ pub struct Options {
     pub binaries: PathBuf,
     /// The folder of the bundled web components.
     pub bundle: PathBuf,
+    /// Serves the Frontend API on a port of its own, too; 0 takes a free one.
+    pub frontend_api_port: Option<u16>,
     /// The functions run elsewhere, below this URL.
     pub actions_url: Option<String>,
     /// Origins of pages of your own that may mount the components.
@@ -53,6 +55,8 @@ pub struct Laptop {
     pub host: Host,
     /// Everything else.
     pub site: Site,
+    /// The Frontend API by itself, for pages of allowed origins.
+    pub frontend_api: Option<Site>,
     /// Corbado.
     pub connect: Connect,
     /// What happens.
@@ -62,14 +66,12 @@ pub struct Laptop {
 impl Laptop {
     /// Starts it. `log` gets every line that a function writes.
     pub async fn start(options: Options, secrets: &SigningSecrets, log: LogSink) -> std::io::Result<Self> {
-        let place = Place::take(options.port).await.map_err(|error| {
-            let port = options.port;
-            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
-        })?;
-        let functions = Place::take(options.functions_port).await.map_err(|error| {
-            let port = options.functions_port;
-            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
-        })?;
+        let place = take(options.port).await?;
+        let frontend_api = match options.frontend_api_port {
+            Some(port) => Some(take(port).await?),
+            None => None,
+        };
+        let functions = take(options.functions_port).await?;
         let functions_port = functions.port();
         drop(functions);
         let journal = Journal::default();
@@ -96,7 +98,6 @@ impl Laptop {
                 api_key: random_name()?,
                 rp_id: "localhost".to_owned(),
                 origins: origins(place.port(), &options.allowed_origins),
-                frontend_api_url: format!("http://localhost:{}/fapi", place.port()),
                 actions: Actions::new(targets(&functions_url, secrets), options.rules.action_timeout),
                 rules: options.rules,
             },
@@ -116,12 +117,24 @@ impl Laptop {
             journal: journal.clone(),
             functions_url,
             pool_functions_url: format!("http://127.0.0.1:{functions_port}"),
+            origin: format!("http://localhost:{}", place.port()),
             bundle: options.bundle,
             project_id: corbado::PROJECT_ID.to_owned(),
         };
-        let site = place.serve(application.router(), &options.allowed_origins);
-        Ok(Self { host, site, connect, journal })
+        let allowed = &options.allowed_origins;
+        let site = place.serve(application.router(), allowed);
+        let frontend_api = frontend_api.map(|place| {
+            let url = format!("http://localhost:{}", place.port());
+            place.serve(connect.frontend(&url), allowed)
+        });
+        Ok(Self { host, site, frontend_api, connect, journal })
     }
+}
+
+async fn take(port: u16) -> std::io::Result<Place> {
+    Place::take(port).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
+    })
 }
 
 /// The demo's own users, and a user pool of them.

@@ -145,6 +145,7 @@ async fn start(port: u16, pages: Pages, ground: &Ground) -> Result<Laptop, Failu
         bundle: pages.bundle,
         actions_url: pages.actions_url,
         allowed_origins: pages.allow_origin,
+        frontend_api_port: pages.frontend_api_port,
         rules: pages.rules.into(),
         pool: ground.pool.clone(),
         environment: ground.environment.clone(),
@@ -163,15 +164,22 @@ fn welcome(laptop: &Laptop, ground: &Ground) -> String {
         Some(pool) => format!("Users: those of the user pool {}. Sessions: {store}", pool.id()),
         None => format!("Users, sessions: {store}"),
     };
+    let frontend_api = frontend_api(laptop);
     format!(
         "Open http://localhost:{pages} and, beside it, http://localhost:{pages}/inspector. Ctrl-C ends it all.\n\n\
-         The functions listen:\n\n{urls}\n\
+         {frontend_api}The functions listen:\n\n{urls}\n\
          {users}\n\n\
          Try in another terminal:\n\
          \x20 make invoke{port} F=pre-login E=by-email\n\
          \x20 make invoke{port} F=post-login E=user-id VIA=url\n\
          \x20 make invoke{port} F=post-append E=first-passkey VIA=url\n"
     )
+}
+
+/// Says where pages of allowed origins find the Frontend API, if it has a port of its own.
+fn frontend_api(laptop: &Laptop) -> String {
+    let Some(site) = &laptop.frontend_api else { return String::new() };
+    format!("The Frontend API for pages of your own: http://localhost:{}\n\n", site.address().port())
 }
 
 fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16) -> Result<(), Failure> {
@@ -216,7 +224,10 @@ async fn watch(port: u16, cargo_lambda: &Path, mut pages: Pages) -> Result<(), F
     // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
     let secrets: Vec<_> = secrets.into_values().collect();
     command.env("ACTION_SIGNING_SECRETS", secrets.join(" "));
-    say(&format!("Open http://localhost:{pages_port}. The first call of each function compiles it."));
+    let frontend_api = frontend_api(&laptop);
+    say(&format!(
+        "{frontend_api}Open http://localhost:{pages_port}. The first call of each function compiles it."
+    ));
     let mut process = command
         .kill_on_drop(true)
         .spawn()

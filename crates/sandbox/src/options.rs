@@ -26,8 +26,11 @@ pub(crate) struct Pages {
     #[arg(long, value_name = "URL")]
     pub(crate) actions_url: Option<String>,
     /// Let pages of this origin mount the web components, too; may be repeated.
-    #[arg(long, value_name = "ORIGIN")]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     pub(crate) allow_origin: Vec<String>,
+    /// Serve the Frontend API to those pages at the root of this port on 127.0.0.1, too, and nothing else there.
+    #[arg(long, value_name = "PORT", requires = "allow_origin")]
+    pub(crate) frontend_api_port: Option<u16>,
     /// The folder of the bundled web components.
     #[arg(long, default_value = "target/web")]
     pub(crate) bundle: PathBuf,
@@ -79,4 +82,14 @@ impl From<RuleOptions> for Rules {
             ..Self::default()
         }
     }
+}
+
+/// Takes what browsers send as `Origin`: another spelling would never match.
+fn origin(text: &str) -> Result<String, &'static str> {
+    let name = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    let spelt = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte));
+    if spelt { Ok(text.to_owned()) } else { Err("an origin, such as http://localhost:3000") }
 }

@@ -55,8 +55,6 @@ pub struct Settings {
     pub rp_id: String,
     /// The origins of the pages that mount the components; their ports do not matter.
     pub origins: Vec<String>,
-    /// Where the components find the Frontend API. Told by each init; empty: where they are pointed anyway.
-    pub frontend_api_url: String,
     /// The functions that Corbado calls.
     pub actions: Actions,
     /// What no document tells.
@@ -147,9 +145,10 @@ impl Connect {
         })))
     }
 
-    /// The Frontend API: `/v2/connect/…`, and the key set.
-    pub fn frontend(&self) -> Router {
-        frontend::router(Arc::clone(&self.0))
+    /// The Frontend API: `/v2/connect/…`, and the key set. Each init tells the components that they find it at `url`; empty:
+    /// where they are pointed anyway.
+    pub fn frontend(&self, url: &str) -> Router {
+        frontend::router(Arc::clone(&self.0), url)
     }
 
     /// The Backend API: `/v2/…`.

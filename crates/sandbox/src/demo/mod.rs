@@ -72,6 +72,8 @@ pub struct Application {
     pub functions_url: String,
     /// Where the auth-api of the user pool is.
     pub pool_functions_url: String,
+    /// The origin of the pages.
+    pub origin: String,
     /// The folder of the bundled components, `connect.js`.
     pub bundle: PathBuf,
     /// The project at Corbado.
@@ -116,6 +118,7 @@ impl Application {
     /// All of it: pages, `/auth`, `/fapi`, `/corbado`, `/pool`, `/inspector`.
     pub fn router(self) -> Router {
         let connect = self.connect.clone();
+        let frontend = connect.frontend(&format!("{}/fapi", self.origin));
         let pool = match &self.people {
             People::Demo(_, pool) => pool.router(),
             People::Pool(pool) => pool.router(&self.journal),
@@ -134,7 +137,7 @@ impl Application {
             .with_state(Arc::clone(&app))
             .nest("/inspector", inspector::router(app))
             .layer(middleware::from_fn(headers))
-            .nest("/fapi", connect.frontend())
+            .nest("/fapi", frontend)
             .nest("/corbado", connect.backend())
             .merge(pool)
     }
