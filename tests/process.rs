@@ -39,15 +39,7 @@ async fn post(host: &TestHost, function: &str, headers: &[(String, String)], bod
 
 /// The headers of a signed call.
 fn signed(id: &str, timestamp: u64, body: &str) -> Vec<(String, String)> {
-    let signature = secret().sign(id, timestamp, body.as_bytes());
-    [
-        ("content-type", "application/json".to_owned()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signature),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    tests::host::signed(&secret(), id, timestamp, body)
 }
 
 fn error(answer: &(u16, Value)) -> (u16, &str) {

@@ -59,13 +59,9 @@ pub fn send(
     }
     let body = event.to_string();
     let id = format!("msg_{}", random_name()?);
-    let signature = secret.sign(&id, now, body.as_bytes());
-    let headers = [
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("webhook-id".to_owned(), id),
-        ("webhook-timestamp".to_owned(), now.to_string()),
-        ("webhook-signature".to_owned(), signature),
-    ];
+    let signed = secret.headers(&id, now, body.as_bytes());
+    let headers = [("content-type", "application/json".to_owned())].into_iter().chain(signed);
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value)).collect();
     post("POST", &url, &headers, body.as_bytes())
 }
 

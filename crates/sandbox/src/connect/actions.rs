@@ -123,14 +123,11 @@ fn post(target: &Target, body: &str, wrongly: bool, timeout: Duration) -> Result
     // Fresh for each attempt: a function answers an id that it has seen with 409.
     let id = format!("msg_{}", random_name().map_err(|_| Failed::Transport)?);
     let signed = if wrongly { format!("{body} ") } else { body.to_owned() };
-    let sent = agent
-        .post(&target.url)
-        .header("content-type", "application/json")
-        .header("webhook-id", &id)
-        .header("webhook-timestamp", &now.to_string())
-        .header("webhook-signature", &target.secret.sign(&id, now, signed.as_bytes()))
-        .send(body.as_bytes());
-    let mut response = sent.map_err(|error| match error {
+    let mut request = agent.post(&target.url).header("content-type", "application/json");
+    for (name, value) in target.secret.headers(&id, now, signed.as_bytes()) {
+        request = request.header(name, value);
+    }
+    let mut response = request.send(body.as_bytes()).map_err(|error| match error {
         ureq::Error::Timeout(_) => Failed::Timeout,
         _ => Failed::Transport,
     })?;
