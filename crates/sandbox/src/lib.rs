@@ -8,6 +8,7 @@
 //! - `runtime_api`: the Lambda Runtime API those processes speak to.
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.
+//! - `private`: files for the user alone.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
 //! - [`deferred`]: the queue of updates that were put off.
 //! - [`connect`]: Corbado Connect itself: both of its APIs, real ceremonies, the actions.
@@ -34,6 +35,7 @@ pub mod invoke;
 pub mod journal;
 pub mod laptop;
 pub mod pool;
+mod private;
 mod runtime_api;
 pub mod sample;
 pub mod secrets;
