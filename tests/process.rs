@@ -52,6 +52,30 @@ async fn send(host: &TestHost, sample: &Sample, via: Via) -> Reply {
     tokio::task::spawn_blocking(sent).await.unwrap()
 }
 
+/// A laptop behind a proxy calls itself all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_in_the_environment_is_not_asked_for_this_machine() {
+    let host = TestHost::start(&[]).await;
+    let state = tempfile::tempdir().unwrap();
+    let port = host.url().rsplit_once(':').unwrap().1.to_owned();
+    let output = tokio::process::Command::new(tests::binaries().join("sandbox"))
+        .args(["invoke", "pre-login", "by-email", "--port", &port, "--events"])
+        .arg(tests::events())
+        .env_clear()
+        .env("XDG_STATE_HOME", state.path())
+        // Nobody listens there.
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.starts_with("HTTP 200\n") && said.contains("usr-ada"),
+        "{output:?}"
+    );
+}
+
 /// Every sample, as it is, and over the function's URL, signed.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sample_by_direct_call_and_by_url() {

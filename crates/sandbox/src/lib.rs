@@ -8,6 +8,7 @@
 //! - `runtime_api`: the Lambda Runtime API those processes speak to.
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.
+//! - `client`: calls functions over HTTP.
 //! - `private`: files for the user alone.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
 //! - [`deferred`]: the queue of updates that were put off.
@@ -22,6 +23,7 @@
 //! - [`secrets`]: a signing secret for each function.
 //! - [`invoke`]: sends a sample to the local host.
 
+mod client;
 pub mod connect;
 mod corbado;
 pub mod deferred;

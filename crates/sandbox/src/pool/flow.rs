@@ -7,6 +7,7 @@ use domain::{AccountStatus, User};
 use serde_json::{Value, json};
 
 use super::{Answer, CLIENT_ID, CUSTOM_CHALLENGE, Fault, Inner, POOL_ID, REGION, text};
+use crate::client;
 use crate::function::random_name;
 use crate::journal::{Lane, Note, Outcome};
 
@@ -120,7 +121,7 @@ impl Inner {
         response: Value,
     ) -> Answer {
         if let Some(members) = request.as_object_mut() {
-            members.insert("userAttributes".to_owned(), user.map_or_else(|| json!({}), user_attributes));
+            members.insert("userAttributes".to_owned(), user.map_or_else(|| json!({}), told));
             if user.is_none() {
                 members.insert("userNotFound".to_owned(), Value::Bool(true));
             }
@@ -153,11 +154,7 @@ impl Inner {
 
 /// Invokes a function and reads its answer, if it is one.
 fn invoke(url: &str, event: &str) -> Option<Value> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(TRIGGER_TIMEOUT))
-        .build()
-        .into();
+    let agent = client::agent(Some(TRIGGER_TIMEOUT));
     let sent = agent.post(url).header("content-type", "application/json").send(event.as_bytes());
     let mut response = sent.ok()?;
     if response.status().as_u16() != 200 || response.headers().contains_key("x-amz-function-error") {
@@ -166,12 +163,9 @@ fn invoke(url: &str, event: &str) -> Option<Value> {
     serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
 }
 
-fn user_attributes(user: &User) -> Value {
+/// What a trigger is told of a user.
+fn told(user: &User) -> Value {
     let (_, status) = super::status(user.status);
-    let mut all = json!({"sub": user.id.as_str(), "cognito:user_status": status});
-    if let (Some(all), Some(email)) = (all.as_object_mut(), &user.profile.email) {
-        all.insert("email".to_owned(), Value::from(email.as_str()));
-        all.insert("email_verified".to_owned(), Value::from("true"));
-    }
-    all
+    let all = super::attributes(user).chain([("cognito:user_status", status)]);
+    all.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }

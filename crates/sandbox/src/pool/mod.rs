@@ -234,7 +234,7 @@ impl Inner {
         let (enabled, status) = status(user.status);
         Ok(json!({
             "Username": user.id.as_str(),
-            "UserAttributes": attributes(&user),
+            "UserAttributes": listed(&user),
             "Enabled": enabled,
             "UserStatus": status,
         }))
@@ -255,7 +255,7 @@ impl Inner {
 
     async fn get_user(&self, request: &Value) -> Answer {
         let user = self.bearer(request).await?;
-        Ok(json!({"Username": user.id.as_str(), "UserAttributes": attributes(&user)}))
+        Ok(json!({"Username": user.id.as_str(), "UserAttributes": listed(&user)}))
     }
 
     async fn global_sign_out(&self, request: &Value) -> Answer {
@@ -285,11 +285,19 @@ fn status(status: AccountStatus) -> (bool, &'static str) {
     }
 }
 
-fn attributes(user: &User) -> Vec<Value> {
-    let mut all = vec![("sub", user.id.as_str())];
-    if let Some(email) = &user.profile.email {
-        all.extend([("email", email.as_str()), ("email_verified", "true")]);
-    }
-    all.extend(user.profile.display_name.as_deref().map(|name| ("name", name)));
-    all.into_iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect()
+/// The standard attributes of a user, by name.
+fn attributes(user: &User) -> impl Iterator<Item = (&'static str, &str)> {
+    let email = user.profile.email.as_deref();
+    let all = [
+        ("sub", Some(user.id.as_str())),
+        ("email", email),
+        ("email_verified", email.map(|_| "true")),
+        ("name", user.profile.display_name.as_deref()),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+}
+
+/// The same, as operations answer them.
+fn listed(user: &User) -> Vec<Value> {
+    attributes(user).map(|(name, value)| json!({"Name": name, "Value": value})).collect()
 }
