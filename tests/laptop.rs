@@ -170,24 +170,55 @@ async fn a_restart_keeps_everything_and_forgetting_forgets() {
     assert_eq!(browser.start("ada@example.com").await, "", "no passkey");
 }
 
+/// What only the application's own pages call.
+const OF_OWN_PAGES: [(&str, &str); 13] = [
+    ("GET", "/"),
+    ("GET", "/login"),
+    ("GET", "/inspector"),
+    ("GET", "/inspector/state"),
+    ("GET", "/inspector/journal"),
+    ("POST", "/inspector/switches"),
+    ("POST", "/demo/login"),
+    ("POST", "/demo/option"),
+    ("POST", "/demo/sign-up"),
+    ("GET", "/auth/session"),
+    ("POST", "/corbado/v2/connectTokens"),
+    ("POST", "/pool/"),
+    ("GET", "/pool/.well-known/jwks.json"),
+];
+
+#[tokio::test]
+async fn a_page_that_is_allowed_reaches_what_the_components_call_and_no_more() {
+    let laptop = TestLaptop::with(tempfile::tempdir().unwrap(), |options| {
+        options.allowed_origins = vec![FOREIGN_PAGE.to_owned()];
+    })
+    .await;
+    let from = async |method: &str, path: &str| {
+        let headers =
+            [("origin", FOREIGN_PAGE.to_owned()), ("access-control-request-method", "POST".to_owned())];
+        let body = (method == "POST").then(|| json!({}));
+        send(method, &format!("{}{path}", laptop.url()), &headers, body).await
+    };
+    let init = "/fapi/v2/connect/login/init";
+    for (method, status) in [("OPTIONS", 204), ("POST", 200)] {
+        let reply = from(method, init).await;
+        assert_eq!((reply.status, reply.header("access-control-allow-origin")), (status, FOREIGN_PAGE));
+    }
+    for (method, path) in OF_OWN_PAGES {
+        for method in ["OPTIONS", method] {
+            let reply = from(method, path).await;
+            let seen = (reply.status, reply.header("access-control-allow-origin"));
+            assert_eq!(seen, (403, ""), "{method} {path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_foreign_page_and_no_foreign_name_reaches_anything() {
     let laptop = TestLaptop::start().await;
-    let paths = [
-        ("GET", "/login"),
-        ("GET", "/inspector"),
-        ("GET", "/inspector/state"),
-        ("GET", "/inspector/journal"),
-        ("POST", "/inspector/switches"),
-        ("POST", "/demo/login"),
-        ("POST", "/demo/option"),
-        ("GET", "/auth/session"),
-        ("POST", "/fapi/v2/connect/login/init"),
-        ("POST", "/corbado/v2/connectTokens"),
-        ("POST", "/pool/"),
-    ];
     let own = laptop.laptop.site.address().to_string();
-    for (method, path) in paths {
+    let others = [("POST", "/fapi/v2/connect/login/init"), ("GET", "/nothing")];
+    for (method, path) in OF_OWN_PAGES.into_iter().chain(others) {
         for (name, value) in [
             ("origin", "https://evil.example"),
             ("origin", "http://localhost:1"),

@@ -16,7 +16,7 @@ use crate::host::{Host, local_functions, own_origins};
 use crate::journal::{Journal, Lane, Note, Outcome};
 use crate::pool::{self, NamedPool, Pool};
 use crate::secrets::SigningSecrets;
-use crate::site::{Place, Site};
+use crate::site::{Place, Site, readable};
 use crate::{ACTIONS, corbado};
 
 /// How it is started.
@@ -117,16 +117,17 @@ impl Laptop {
             journal: journal.clone(),
             functions_url,
             pool_functions_url: format!("http://127.0.0.1:{functions_port}"),
-            origin: format!("http://localhost:{}", place.port()),
             bundle: options.bundle,
             project_id: corbado::PROJECT_ID.to_owned(),
         };
         let allowed = &options.allowed_origins;
-        let site = place.serve(application.router(), allowed);
+        let frontend = |url: String| readable(connect.frontend(&url), allowed);
         let frontend_api = frontend_api.map(|place| {
-            let url = format!("http://localhost:{}", place.port());
-            place.serve(connect.frontend(&url), allowed)
+            let router = frontend(format!("http://localhost:{}", place.port()));
+            place.serve(router, allowed)
         });
+        let router = application.router(frontend(format!("http://localhost:{}/fapi", place.port())));
+        let site = place.serve(router, allowed);
         Ok(Self { host, site, frontend_api, connect, journal })
     }
 }

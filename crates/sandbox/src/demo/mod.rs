@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::connect::{Connect, LoginOption};
+use crate::guard;
 use crate::inspector;
 use crate::journal::{Journal, Lane, Note, Outcome};
 use crate::pool::{self, NamedPool, Pool};
@@ -72,8 +73,6 @@ pub struct Application {
     pub functions_url: String,
     /// Where the auth-api of the user pool is.
     pub pool_functions_url: String,
-    /// The origin of the pages.
-    pub origin: String,
     /// The folder of the bundled components, `connect.js`.
     pub bundle: PathBuf,
     /// The project at Corbado.
@@ -116,9 +115,10 @@ impl IntoResponse for Refusal {
 
 impl Application {
     /// All of it: pages, `/auth`, `/fapi`, `/corbado`, `/pool`, `/inspector`.
-    pub fn router(self) -> Router {
+    ///
+    /// Pages of other origins may be let in to call `frontend`; the rest is for the application's own pages in any case.
+    pub fn router(self, frontend: Router) -> Router {
         let connect = self.connect.clone();
-        let frontend = connect.frontend(&format!("{}/fapi", self.origin));
         let pool = match &self.people {
             People::Demo(_, pool) => pool.router(),
             People::Pool(pool) => pool.router(&self.journal),
@@ -137,9 +137,10 @@ impl Application {
             .with_state(Arc::clone(&app))
             .nest("/inspector", inspector::router(app))
             .layer(middleware::from_fn(headers))
-            .nest("/fapi", frontend)
             .nest("/corbado", connect.backend())
             .merge(pool)
+            .layer(middleware::from_fn(guard::loopback_only))
+            .nest("/fapi", frontend)
     }
 }
 
