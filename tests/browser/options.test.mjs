@@ -152,6 +152,54 @@ test('roll-outs that are off', async () => {
   await person.leave();
 });
 
+/** Answers calls of a page in the functions' place. */
+const answering = (status, message) => (route) => route.fulfill({ status, json: { message } });
+
+test('a proof that is not taken after the component is done: the classic login takes over', async () => {
+  const person = await returning('untaken');
+  await sandbox.switch({ loginOption: 'custom-endpoint' });
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  // The page has read its option already.
+  await page.reload();
+  await page.route('**/auth/passkey/verify', answering(503, 'Not now, please.'));
+  await page.getByRole('button', { name: /login with passkey/i }).click();
+  await page.locator('#classic-login').waitFor();
+  await page.getByRole('alert').getByText('Not now, please.').waitFor();
+  await person.passwordLogin('untaken@example.com', 'long enough');
+  await person.arrive('/profile');
+  await person.leave();
+});
+
+test('where nobody can tell who is signed in, the page says so; and nobody waits for it', async () => {
+  const person = await returning('uncertain');
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  await page.route('**/auth/session', answering(503, 'Who are you?'));
+  await page.goto('/profile');
+  await page.getByRole('alert').getByText('Who are you?').waitFor();
+  await page.unroute('**/auth/session');
+  // Does not answer at all.
+  await page.route('**/auth/session', () => {});
+  await page.goto('/append');
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await page.waitForURL((url) => url.pathname === '/profile');
+  await person.leave();
+});
+
+test('an option that cannot be chosen is not shown as chosen', async () => {
+  await sandbox.switch({ loginOption: 'custom-endpoint' });
+  const person = await Person.enter(browser, sandbox);
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  await person.goto('/login');
+  await page.route('**/demo/option', answering(503, 'No choice.'));
+  await page.getByLabel('3 · Post-login action').click();
+  await page.getByRole('alert').getByText('No choice.').waitFor();
+  assert.ok(await page.getByLabel('2 · Custom endpoint').isChecked());
+  await person.leave();
+});
+
 /** An application of one's own at another origin: a page with a component, and nothing else. */
 async function application() {
   const page = `<!doctype html><title>Another application</title><link rel="icon" href="data:,"><div id="login"></div>
