@@ -2,71 +2,26 @@
 //! sandbox's stand-in for Corbado.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_cognitoidentityprovider::Client;
 use sandbox::connect::LoginOption;
 use sandbox::demo::accounts::PASSWORD as DEMO_PASSWORD;
-use sandbox::pool::NamedPool;
 use serde_json::{Value, json};
 use tests::connect::Browser;
-use tests::dynamodb::create_table;
-use tests::emulator::{Emulator, PASSWORD, create_app_client, create_pool, create_user, set_triggers};
-use tests::function::create_custom_auth;
-use tests::host::free_port;
-use tests::laptop::TestLaptop;
+use tests::emulator::{PASSWORD, create_app_client};
+use tests::laptop::OfPool;
 use tokio::process::Command;
 
-struct World {
-    laptop: TestLaptop,
-    client: Client,
-    pool: String,
-    app_client: String,
-    _emulator: Emulator,
-}
+struct World(OfPool);
 
 impl World {
     async fn start() -> Self {
-        let emulator = Emulator::start().await;
-        let client = emulator.cognito();
-        let table = create_table(&emulator.settings()).await;
-        // The triggers must know where Corbado's stand-in will be.
-        let port = free_port();
-        let corbado = format!("http://127.0.0.1:{port}/corbado");
-        let trigger = create_custom_auth(&emulator, &corbado, &table, &[]);
-        let pool = create_pool(&client).await;
-        set_triggers(&client, &pool, &trigger).await;
-        for name in ["usr-ada", "usr-grace"] {
-            create_user(&client, &pool, name, &format!("{name}@example.com"), true, true).await;
-        }
-        let app_client = create_app_client(&client, &pool).await;
-        // What someone has in the environment, and no more.
-        let environment: HashMap<String, String> = emulator
-            .settings()
-            .into_iter()
-            .filter(|(name, _)| !["AUTH_SYSTEM", "AWS_REGION"].contains(name))
-            .chain([
-                ("USER_POOL_ID", pool.clone()),
-                ("USER_POOL_CLIENT_ID", app_client.clone()),
-                ("UPSTREAM_TIMEOUT_MS", "20000".into()),
-            ])
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let named = NamedPool::from_environment(&environment).unwrap();
-        assert!(named.is_some());
-        let laptop = TestLaptop::with(tempfile::tempdir().unwrap(), |options| {
-            options.port = port;
-            options.pool = named;
-            options.environment = environment;
-        })
-        .await;
-        Self { laptop, client, pool, app_client, _emulator: emulator }
+        Self(OfPool::start(None).await)
     }
 
     async fn operation(&self, name: &str, mut body: Value) -> (u16, Value) {
-        body["ClientId"] = self.app_client.as_str().into();
-        self.laptop.pool(name, body).await
+        body["ClientId"] = self.0.app_client.as_str().into();
+        self.0.laptop.pool(name, body).await
     }
 
     /// The access token of a user who signs in with the password.
@@ -80,9 +35,9 @@ impl World {
 
     /// A browser with a passkey of a user's.
     async fn browser(&self, user: &str) -> Browser {
-        let mut browser = self.laptop.browser();
+        let mut browser = self.0.laptop.browser();
         let token = self.access_token(user).await;
-        let (status, token) = self.laptop.connect_token("passkey-append", &token).await.json();
+        let (status, token) = self.0.laptop.connect_token("passkey-append", &token).await.json();
         assert_eq!(status, 200, "{token}");
         let (status, answer) = browser.append(token["connectToken"].as_str().unwrap()).await;
         assert_eq!(status, 200, "{answer}");
@@ -105,7 +60,7 @@ impl World {
 
     /// Whose session a header opens; the status where it opens none.
     async fn session(&self, header: (&'static str, String)) -> Result<String, u16> {
-        let reply = self.laptop.call("GET", "/auth/session", &[header], Value::Null).await;
+        let reply = self.0.laptop.call("GET", "/auth/session", &[header], Value::Null).await;
         match reply.json() {
             (200, answer) => Ok(answer["user"]["id"].as_str().unwrap().to_owned()),
             (status, _) => Err(status),
@@ -113,15 +68,15 @@ impl World {
     }
 
     fn choose(&self, option: LoginOption) {
-        let mut switches = self.laptop.laptop.connect.switches();
+        let mut switches = self.0.laptop.laptop.connect.switches();
         switches.login_option = option;
-        self.laptop.laptop.connect.switch(switches);
+        self.0.laptop.laptop.connect.switch(switches);
     }
 
     /// The MFA flag of a user in the pool.
     async fn mfa(&self, user: &str) -> Option<String> {
         let found =
-            self.client.admin_get_user().user_pool_id(&self.pool).username(user).send().await.unwrap();
+            self.0.client.admin_get_user().user_pool_id(&self.0.pool).username(user).send().await.unwrap();
         let found = found.user_attributes().iter().find(|it| it.name() == "custom:mfa_enabled");
         found.and_then(|it| it.value().map(ToOwned::to_owned))
     }
@@ -139,11 +94,11 @@ async fn signed_in(browser: &mut Browser, user: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn option_1_signs_in_at_the_pool_that_is_named() {
     let world = World::start().await;
-    let (status, config) = world.laptop.call("GET", "/demo/config", &[], Value::Null).await.json();
-    assert_eq!((status, &config["userPool"]), (200, &json!(world.pool)));
+    let (status, config) = world.0.laptop.call("GET", "/demo/config", &[], Value::Null).await.json();
+    assert_eq!((status, &config["userPool"]), (200, &json!(world.0.pool)));
     assert_eq!(
         (&config["poolClientId"], &config["loginOption"]),
-        (&json!(world.app_client), &json!("system-extension"))
+        (&json!(world.0.app_client), &json!("system-extension"))
     );
 
     // By password, then with the passkey that was offered.
@@ -156,10 +111,10 @@ async fn option_1_signs_in_at_the_pool_that_is_named() {
     assert_eq!(status, 200, "{answer}");
     let access = answer["AuthenticationResult"]["AccessToken"].as_str().unwrap();
     assert_eq!(world.session(bearer(access)).await.as_deref(), Ok("usr-ada"));
-    assert_eq!(world.laptop.connect_token("passkey-list", access).await.status, 200);
+    assert_eq!(world.0.laptop.connect_token("passkey-list", access).await.status, 200);
 
     // Signed out at the pool, at once.
-    assert_eq!(world.laptop.call("POST", "/auth/logout", &[bearer(access)], Value::Null).await.status, 204);
+    assert_eq!(world.0.laptop.call("POST", "/auth/logout", &[bearer(access)], Value::Null).await.status, 204);
     assert_eq!(world.session(bearer(access)).await, Err(401));
     assert_eq!(world.session(bearer(&world.access_token("usr-ada").await)).await.as_deref(), Ok("usr-ada"));
 
@@ -174,7 +129,7 @@ async fn option_1_signs_in_at_the_pool_that_is_named() {
     }
 
     // The journal has it all, and opens nothing.
-    let journal = serde_json::to_string(&world.laptop.laptop.journal.entries()).unwrap();
+    let journal = serde_json::to_string(&world.0.laptop.laptop.journal.entries()).unwrap();
     for expected in
         ["\"title\":\"InitiateAuth\"", "\"title\":\"RespondToAuthChallenge\"", "USER_PASSWORD_AUTH"]
     {
@@ -193,7 +148,7 @@ async fn the_other_options_serve_the_pools_users_too_and_no_others() {
     world.choose(LoginOption::CustomEndpoint);
     let proof = signed_in(&mut browser, "usr-ada").await;
     let verify = json!({"signedPasskeyData": proof});
-    let reply = world.laptop.call("POST", "/auth/passkey/verify", &[], verify).await;
+    let reply = world.0.laptop.call("POST", "/auth/passkey/verify", &[], verify).await;
     assert_eq!(reply.status, 200, "{reply:?}");
     let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
     assert_eq!(world.session(("cookie", cookie)).await.as_deref(), Ok("usr-ada"));
@@ -205,19 +160,19 @@ async fn the_other_options_serve_the_pools_users_too_and_no_others() {
 
     // The demo's own accounts and their published password open nothing here, whatever they are called.
     let call = async |path: &str, body: Value| {
-        let reply = world.laptop.call("POST", path, &[], body).await;
+        let reply = world.0.laptop.call("POST", path, &[], body).await;
         assert_eq!(reply.header("set-cookie"), "", "{path}");
         reply.json()
     };
-    let refusal = json!({"message": format!("Accounts are those of the user pool {}.", world.pool)});
+    let refusal = json!({"message": format!("Accounts are those of the user pool {}.", world.0.pool)});
     let ada = json!({"identifier": "usr-ada@example.com", "password": DEMO_PASSWORD});
     assert_eq!(call("/demo/login", ada).await, (403, refusal.clone()));
     let form = json!({"name": "Mary", "email": "mary@example.com", "password": "long enough"});
     assert_eq!(call("/demo/sign-up", form).await, (403, refusal));
 
     // The inspector shows what there is to be seen.
-    let (_, state) = world.laptop.call("GET", "/inspector/state", &[], Value::Null).await.json();
-    assert_eq!(state["userPool"], json!(world.pool));
+    let (_, state) = world.0.laptop.call("GET", "/inspector/state", &[], Value::Null).await.json();
+    assert_eq!(state["userPool"], json!(world.0.pool));
     let users = state["users"].as_array().unwrap();
     assert_eq!((users.len(), &users[0]["id"]), (1, &json!("usr-ada")), "{users:?}");
     assert_eq!(users[0]["passkeys"].as_array().unwrap().len(), 1);
@@ -231,7 +186,7 @@ async fn only_what_the_pages_need_is_passed_on() {
     let refused = |kind: &str| (400, kind.to_owned());
     let ada = json!({"USERNAME": "usr-ada", "PASSWORD": PASSWORD});
     for operation in ["ListUsers", "AdminGetUser", "SignUp", "GetUser", "GlobalSignOut", ""] {
-        let body = json!({"UserPoolId": world.pool, "Username": "usr-ada"});
+        let body = json!({"UserPoolId": world.0.pool, "Username": "usr-ada"});
         assert_eq!(
             kind(world.operation(operation, body).await),
             refused("UnknownOperationException"),
@@ -252,9 +207,9 @@ async fn only_what_the_pages_need_is_passed_on() {
         refused("InvalidParameterException")
     );
     // Another app client of the same pool.
-    let other = create_app_client(&world.client, &world.pool).await;
+    let other = create_app_client(&world.0.client, &world.0.pool).await;
     let body = json!({"ClientId": other, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": ada});
-    assert_eq!(kind(world.laptop.pool("InitiateAuth", body).await), refused("ResourceNotFoundException"));
+    assert_eq!(kind(world.0.laptop.pool("InitiateAuth", body).await), refused("ResourceNotFoundException"));
     // What the pool itself says is passed back as it is.
     let wrong = json!({"USERNAME": "usr-ada", "PASSWORD": "wrong"});
     let body = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": wrong});

@@ -35,6 +35,11 @@ export class Sandbox {
     return sandbox;
   }
 
+  /** One that runs already. */
+  static at(url) {
+    return Object.assign(new Sandbox(), { url });
+  }
+
   async #run(port, functionsPort) {
     const { SANDBOX, BUNDLE } = process.env;
     this.#process = spawn(
