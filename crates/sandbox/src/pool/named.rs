@@ -212,6 +212,7 @@ mod tests {
         let real = read(&pair).unwrap().unwrap();
         assert_eq!((real.id(), real.client(), real.region()), ("eu-central-1_a", "first", "eu-central-1"));
         assert_eq!(real.defaults(), [("AUTH_SYSTEM", "cognito".to_owned())]);
+        assert_eq!(real.folder(Path::new("/state")), Path::new("/state/pool-eu-central-1_a"));
         let endpoints = [
             ("AWS_ENDPOINT_URL", "http://localhost:1"),
             ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", "http://localhost:2/"),
