@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+use tests::emulator::PASSWORD;
+use tests::laptop::OfPool;
+
 /// One at a time: browsers are heavy, and waits are meant for a machine that has the time.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -22,6 +25,10 @@ fn chromium() -> Option<PathBuf> {
 }
 
 fn run(suite: &str) {
+    run_with(suite, &[]);
+}
+
+fn run_with(suite: &str, environment: &[(&str, String)]) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(chromium) = chromium() else {
         assert!(std::env::var_os("CI").is_none(), "no browser: CI must have one");
@@ -44,6 +51,7 @@ fn run(suite: &str) {
         .env("BUNDLE", target.join("web"))
         .env("CHROMIUM", chromium)
         .env("SANDBOX", tests::binaries().join("sandbox"))
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -67,4 +75,16 @@ fn options() {
 #[test]
 fn pages() {
     run("pages");
+}
+
+/// The users are those of a pool on an emulator.
+#[tokio::test(flavor = "multi_thread")]
+async fn pool() {
+    let world = OfPool::start(Some(tests::repository().join("target/web"))).await;
+    let environment = [
+        ("SANDBOX_URL", world.laptop.url()),
+        ("USER_POOL_ID", world.pool.clone()),
+        ("PASSWORD", PASSWORD.to_owned()),
+    ];
+    tokio::task::spawn_blocking(move || run_with("pool", &environment)).await.unwrap();
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::error::ProvideErrorMetadata;
 use aws_sdk_cognitoidentityprovider::types::{
-    AuthFlowType, AuthenticationResultType, ChallengeNameType, ExplicitAuthFlowsType, LambdaConfigType,
+    AuthFlowType, AuthenticationResultType, ChallengeNameType, ExplicitAuthFlowsType,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -22,9 +22,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::api::token;
 use tests::dynamodb::create_table;
-use tests::emulator::{Emulator, create_pool, create_user};
+use tests::emulator::{Emulator, create_pool, create_user, set_triggers};
 use tests::forge::with_claims;
-use tests::function::Function;
+use tests::function;
 use tests::host::TestHost;
 use tests::stub::{Reaction, Received, Stub, json};
 
@@ -86,11 +86,7 @@ impl World {
         let table = create_table(&emulator.settings()).await;
         let trigger = create_trigger(&emulator, &corbado, &table);
         let pool = create_pool(&client).await;
-        let triggers = LambdaConfigType::builder()
-            .define_auth_challenge(&trigger)
-            .create_auth_challenge(&trigger)
-            .verify_auth_challenge_response(&trigger);
-        client.update_user_pool().user_pool_id(&pool).lambda_config(triggers.build()).send().await.unwrap();
+        set_triggers(&client, &pool, &trigger).await;
         for name in ["usr-ada", "usr-grace", "usr-alan"] {
             create_user(&client, &pool, name, &format!("{name}@example.com"), true, true).await;
         }
@@ -192,32 +188,10 @@ impl World {
     }
 }
 
-/// The function with the role that the README asks for, and no more.
+/// The function with all that these tests need.
 fn create_trigger(emulator: &Emulator, corbado: &Stub, table: &str) -> String {
-    let arn = format!("arn:aws:dynamodb:eu-central-1:000000000000:table/{table}");
-    let binary = tests::binaries().parent().unwrap().join("deployable/custom-auth");
-    let function = Function {
-        name: "custom-auth",
-        binary: &binary,
-        // More than deployed, so that it is the function that gives up in time, on a busy machine, too.
-        timeout: 10,
-        environment: vec![
-            ("CORBADO_PROJECT_ID", "pro-sandbox".into()),
-            ("CORBADO_API_SECRET", "secret".into()),
-            ("CORBADO_BACKEND_API_URL", corbado.url()),
-            ("REPLAY_STORE", "dynamodb".into()),
-            ("DYNAMODB_TABLE", table.into()),
-            ("LOGIN_PROOF_SECRETS", PROOF_SECRET.into()),
-            // More than the function's own limits, which count.
-            ("UPSTREAM_TIMEOUT_MS", "20000".into()),
-        ],
-        allowed: ["PutItem", "GetItem", "UpdateItem"]
-            .map(|action| (["dynamodb:", action].concat(), arn.clone()))
-            .into_iter()
-            .map(|(action, arn)| (&*action.leak(), arn))
-            .collect(),
-    };
-    function.create(emulator)
+    let more = ("LOGIN_PROOF_SECRETS", PROOF_SECRET.to_owned());
+    function::create_custom_auth(emulator, &corbado.url(), table, &[more])
 }
 
 /// An app client for custom authentication, and its secret where it is to have one.

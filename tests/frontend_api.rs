@@ -143,6 +143,20 @@ async fn conditional_ui_signs_in_without_identifier() {
 }
 
 #[tokio::test]
+async fn a_proof_tells_which_way_it_was_and_not_what_the_browser_says() {
+    let (_connect, mut browser) = with_passkey().await;
+    let typed = browser.start("ada").await;
+    let offered = browser.init("login").await["conditionalUIChallenge"].as_str().unwrap().to_owned();
+    for (options, conditional) in [(typed, false), (offered, true)] {
+        let response = browser.authenticator.get(&options, ORIGIN).unwrap();
+        let (status, answer) = browser.finish(&response, !conditional).await;
+        assert_eq!(status, 200, "{answer}");
+        let claims = forge::claims(answer["signedPasskeyData"].as_str().unwrap());
+        assert_eq!(claims["isCUI"], conditional);
+    }
+}
+
+#[tokio::test]
 async fn two_tabs_of_one_browser_do_not_disturb_each_other() {
     let (_connect, mut browser) = with_passkey().await;
     let (first, second) = (browser.start("ada").await, browser.start("ada").await);

@@ -4,7 +4,7 @@
 use sandbox::connect::{LoginOption, Switches};
 use sandbox::demo::accounts::PASSWORD;
 use serde_json::{Value, json};
-use tests::connect::{Browser, send};
+use tests::connect::{Browser, FOREIGN_PAGE, send};
 use tests::laptop::TestLaptop;
 
 /// The access token of a user who signs in with the password.
@@ -170,24 +170,55 @@ async fn a_restart_keeps_everything_and_forgetting_forgets() {
     assert_eq!(browser.start("ada@example.com").await, "", "no passkey");
 }
 
+/// What only the application's own pages call.
+const OF_OWN_PAGES: [(&str, &str); 13] = [
+    ("GET", "/"),
+    ("GET", "/login"),
+    ("GET", "/inspector"),
+    ("GET", "/inspector/state"),
+    ("GET", "/inspector/journal"),
+    ("POST", "/inspector/switches"),
+    ("POST", "/demo/login"),
+    ("POST", "/demo/option"),
+    ("POST", "/demo/sign-up"),
+    ("GET", "/auth/session"),
+    ("POST", "/corbado/v2/connectTokens"),
+    ("POST", "/pool/"),
+    ("GET", "/pool/.well-known/jwks.json"),
+];
+
+#[tokio::test]
+async fn a_page_that_is_allowed_reaches_what_the_components_call_and_no_more() {
+    let laptop = TestLaptop::with(tempfile::tempdir().unwrap(), |options| {
+        options.allowed_origins = vec![FOREIGN_PAGE.to_owned()];
+    })
+    .await;
+    let from = async |method: &str, path: &str| {
+        let headers =
+            [("origin", FOREIGN_PAGE.to_owned()), ("access-control-request-method", "POST".to_owned())];
+        let body = (method == "POST").then(|| json!({}));
+        send(method, &format!("{}{path}", laptop.url()), &headers, body).await
+    };
+    let init = "/fapi/v2/connect/login/init";
+    for (method, status) in [("OPTIONS", 204), ("POST", 200)] {
+        let reply = from(method, init).await;
+        assert_eq!((reply.status, reply.header("access-control-allow-origin")), (status, FOREIGN_PAGE));
+    }
+    for (method, path) in OF_OWN_PAGES {
+        for method in ["OPTIONS", method] {
+            let reply = from(method, path).await;
+            let seen = (reply.status, reply.header("access-control-allow-origin"));
+            assert_eq!(seen, (403, ""), "{method} {path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_foreign_page_and_no_foreign_name_reaches_anything() {
     let laptop = TestLaptop::start().await;
-    let paths = [
-        ("GET", "/login"),
-        ("GET", "/inspector"),
-        ("GET", "/inspector/state"),
-        ("GET", "/inspector/journal"),
-        ("POST", "/inspector/switches"),
-        ("POST", "/demo/login"),
-        ("POST", "/demo/option"),
-        ("GET", "/auth/session"),
-        ("POST", "/fapi/v2/connect/login/init"),
-        ("POST", "/corbado/v2/connectTokens"),
-        ("POST", "/pool/"),
-    ];
     let own = laptop.laptop.site.address().to_string();
-    for (method, path) in paths {
+    let others = [("POST", "/fapi/v2/connect/login/init"), ("GET", "/nothing")];
+    for (method, path) in OF_OWN_PAGES.into_iter().chain(others) {
         for (name, value) in [
             ("origin", "https://evil.example"),
             ("origin", "http://localhost:1"),
@@ -207,6 +238,89 @@ async fn no_foreign_page_and_no_foreign_name_reaches_anything() {
     let form = [("content-type", "text/plain".to_owned())];
     let reply = send("POST", &format!("http://{own}/demo/option"), &form, Some(json!("{}"))).await;
     assert_eq!(reply.status, 415);
+}
+
+#[tokio::test]
+async fn the_frontend_api_has_a_port_of_its_own_for_pages_that_are_allowed() {
+    let state = tempfile::tempdir().unwrap();
+    let laptop = TestLaptop::with(state, |options| {
+        options.allowed_origins = vec![FOREIGN_PAGE.to_owned()];
+        options.frontend_api_port = Some(0);
+    })
+    .await;
+    let port = laptop.laptop.frontend_api.as_ref().unwrap().address().port();
+    let api = format!("http://localhost:{port}");
+    let from = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        send(method, &format!("{api}{path}"), &headers, (method == "POST").then(|| json!({}))).await
+    };
+
+    // Each of the ten routes: asked for leave, and called.
+    let routes = [
+        ("login", ["init", "start", "finish"].as_slice()),
+        ("append", &["init", "start", "finish"]),
+        ("manage", &["init", "list", "delete"]),
+    ];
+    let routes =
+        routes.iter().flat_map(|(what, steps)| steps.iter().map(move |step| format!("{what}/{step}")));
+    let routes: Vec<_> = routes.chain(["events".to_owned()]).collect();
+    assert_eq!(routes.len(), 10);
+    for route in routes {
+        let path = format!("/v2/connect/{route}");
+        let ask = [("origin", FOREIGN_PAGE), ("access-control-request-method", "POST")];
+        let leave = from("OPTIONS", &path, &ask).await;
+        assert_eq!(
+            (leave.status, leave.header("access-control-allow-origin")),
+            (204, FOREIGN_PAGE),
+            "{path}"
+        );
+        assert!(leave.header("access-control-allow-headers").contains("x-corbado-process-id"), "{path}");
+        // Refusals must be readable, too: an empty request is one for most.
+        let called = from("POST", &path, &[("origin", FOREIGN_PAGE)]).await;
+        assert_eq!(called.header("access-control-allow-origin"), FOREIGN_PAGE, "{path}");
+        assert_eq!(called.header("access-control-allow-credentials"), "true", "{path}");
+        assert!([200, 204, 400, 422].contains(&called.status), "{path}: {called:?}");
+        let own = laptop.url();
+        for refused in [
+            [("origin", "https://evil.example"), ("x-test", "")],
+            [("origin", "null"), ("x-test", "")],
+            [("origin", own.as_str()), ("x-test", "")],
+            [("host", "evil.example"), ("origin", FOREIGN_PAGE)],
+            [("host", "evil.example"), ("origin", "http://evil.example")],
+        ] {
+            for method in ["OPTIONS", "POST"] {
+                let reply = from(method, &path, &refused).await;
+                let seen = (reply.status, reply.header("access-control-allow-origin"));
+                assert_eq!(seen, (403, ""), "{method} {path} {refused:?}");
+            }
+        }
+    }
+
+    // Nothing of the pages, of servers or of the pool is there.
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/login"),
+        ("GET", "/assets/session.js"),
+        ("GET", "/inspector/state"),
+        ("POST", "/inspector/switches"),
+        ("GET", "/demo/config"),
+        ("POST", "/demo/login"),
+        ("GET", "/auth/session"),
+        ("POST", "/fapi/v2/connect/login/init"),
+        ("POST", "/corbado/v2/connectTokens"),
+        ("POST", "/pool/"),
+    ] {
+        assert_eq!(from(method, path, &[("origin", FOREIGN_PAGE)]).await.status, 404, "{method} {path}");
+    }
+
+    // The components stay where they were pointed, at either place; what one knows, so does the other.
+    let mut browser = ada(&laptop).await;
+    assert_eq!(browser.init("login").await["frontendApiUrl"], format!("{}/fapi", laptop.url()));
+    browser.api = format!("{api}/v2/connect");
+    assert_eq!(browser.init("login").await["frontendApiUrl"], api);
+    let proof = proof(&mut browser).await;
+    let challenge = begin(&laptop, "usr-ada").await;
+    assert_eq!(respond(&laptop, &challenge["Session"], "usr-ada", &proof).await.0, 200);
 }
 
 #[tokio::test]

@@ -39,15 +39,7 @@ async fn post(host: &TestHost, function: &str, headers: &[(String, String)], bod
 
 /// The headers of a signed call.
 fn signed(id: &str, timestamp: u64, body: &str) -> Vec<(String, String)> {
-    let signature = secret().sign(id, timestamp, body.as_bytes());
-    [
-        ("content-type", "application/json".to_owned()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signature),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    tests::host::signed(&secret(), id, timestamp, body)
 }
 
 fn error(answer: &(u16, Value)) -> (u16, &str) {
@@ -58,6 +50,30 @@ async fn send(host: &TestHost, sample: &Sample, via: Via) -> Reply {
     let (url, sample) = (host.url(), sample.clone());
     let sent = move || invoke::send(&url, &sample, via, &secret(), tests::now()).unwrap();
     tokio::task::spawn_blocking(sent).await.unwrap()
+}
+
+/// A laptop behind a proxy calls itself all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_in_the_environment_is_not_asked_for_this_machine() {
+    let host = TestHost::start(&[]).await;
+    let state = tempfile::tempdir().unwrap();
+    let port = host.url().rsplit_once(':').unwrap().1.to_owned();
+    let output = tokio::process::Command::new(tests::binaries().join("sandbox"))
+        .args(["invoke", "pre-login", "by-email", "--port", &port, "--events"])
+        .arg(tests::events())
+        .env_clear()
+        .env("XDG_STATE_HOME", state.path())
+        // Nobody listens there.
+        .envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.starts_with("HTTP 200\n") && said.contains("usr-ada"),
+        "{output:?}"
+    );
 }
 
 /// Every sample, as it is, and over the function's URL, signed.

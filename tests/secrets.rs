@@ -242,17 +242,14 @@ async fn signed(host: &TestHost, function: &str, secret: &str, body: &Value) -> 
     let url = format!("{}/lambda-url/{function}", host.url());
     let body = body.to_string();
     let (id, now) = (format!("msg_{:?}", std::time::Instant::now()).replace(' ', ""), tests::now());
-    let signature = SigningSecret::parse(secret).unwrap().sign(&id, now, body.as_bytes());
+    let headers = tests::host::signed(&SigningSecret::parse(secret).unwrap(), &id, now, &body);
     tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut response = agent
-            .post(url)
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now.to_string())
-            .header("webhook-signature", signature)
-            .send(&body)
-            .unwrap();
+        let mut request = agent.post(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let mut response = request.send(&body).unwrap();
         let status = response.status().as_u16();
         (status, serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap())
     })

@@ -14,15 +14,7 @@ type Headers = Vec<(String, String)>;
 
 /// The headers of a call that is signed well.
 fn signed(id: &str, timestamp: u64, body: &str) -> Headers {
-    let signature = secret().sign(id, timestamp, body.as_bytes());
-    [
-        ("content-type", "application/json".to_owned()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signature),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
+    tests::host::signed(&secret(), id, timestamp, body)
 }
 
 fn with(mut headers: Headers, name: &str, value: &str) -> Headers {

@@ -24,25 +24,35 @@ const TOLERATED = [
 export class Sandbox {
   #state;
   #process;
+  #more;
 
-  static async start() {
+  /** Starts one, with more arguments. */
+  static async start(more = []) {
     const sandbox = new Sandbox();
+    sandbox.#more = more;
     sandbox.#state = await mkdtemp(join(tmpdir(), 'sandbox-'));
     await sandbox.#run('0', '0');
     return sandbox;
+  }
+
+  /** One that runs already. */
+  static at(url) {
+    return Object.assign(new Sandbox(), { url });
   }
 
   async #run(port, functionsPort) {
     const { SANDBOX, BUNDLE } = process.env;
     this.#process = spawn(
       SANDBOX,
-      ['run', '--port', functionsPort, '--pages-port', port, '--bundle', BUNDLE],
+      ['run', '--port', functionsPort, '--pages-port', port, '--bundle', BUNDLE, ...this.#more],
       { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, XDG_STATE_HOME: this.#state } },
     );
     const lines = createInterface({ input: this.#process.stdout });
     for await (const line of lines) {
       const found = /^Open (http:\/\/localhost:\d+)/.exec(line);
       if (found) this.url = found[1];
+      const api = /^The Frontend API for pages of your own: (http:\/\/localhost:\d+)/.exec(line);
+      if (api) this.frontendApi = api[1];
       if (line.includes('/lambda-url/pre-login')) {
         this.functionsPort = new URL(line.trim()).port;
         break;
@@ -94,6 +104,8 @@ export class Sandbox {
 export class Person {
   #tolerated = [...TOLERATED];
   complaints = [];
+  /** Where else pages may go. */
+  origins = [];
 
   static async enter(browser, sandbox, options = {}) {
     const person = new Person();
@@ -114,7 +126,7 @@ export class Person {
     page.on('pageerror', (error) => complain(`uncaught: ${error.message}`));
     page.on('request', (request) => {
       const { origin } = new URL(request.url());
-      if (origin !== this.sandbox.url && origin !== 'null') complain(`left this machine: ${request.url()}`);
+      if (!['null', this.sandbox.url, ...this.origins].includes(origin)) complain(`left this machine: ${request.url()}`);
     });
     return page;
   }

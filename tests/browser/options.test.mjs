@@ -1,5 +1,8 @@
 // The three ways from a passkey to a session, each through the functions; and what a user sees when something fails.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch, Person, Sandbox } from './harness.mjs';
 
@@ -147,4 +150,107 @@ test('roll-outs that are off', async () => {
   assert.equal(await person.page.getByRole('button', { name: 'Add a passkey' }).count(), 0);
   await sandbox.switch({ loginAllowed: true, appendAllowed: true, manageAllowed: true });
   await person.leave();
+});
+
+/** Answers calls of a page in the functions' place. */
+const answering = (status, message) => (route) => route.fulfill({ status, json: { message } });
+
+test('a proof that is not taken after the component is done: the classic login takes over', async () => {
+  const person = await returning('untaken');
+  await sandbox.switch({ loginOption: 'custom-endpoint' });
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  // The page has read its option already.
+  await page.reload();
+  await page.route('**/auth/passkey/verify', answering(503, 'Not now, please.'));
+  await page.getByRole('button', { name: /login with passkey/i }).click();
+  await page.locator('#classic-login').waitFor();
+  await page.getByRole('alert').getByText('Not now, please.').waitFor();
+  await person.passwordLogin('untaken@example.com', 'long enough');
+  await person.arrive('/profile');
+  await person.leave();
+});
+
+test('where nobody can tell who is signed in, the page says so; and nobody waits for it', async () => {
+  const person = await returning('uncertain');
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  await page.route('**/auth/session', answering(503, 'Who are you?'));
+  await page.goto('/profile');
+  await page.getByRole('alert').getByText('Who are you?').waitFor();
+  await page.unroute('**/auth/session');
+  // Does not answer at all.
+  await page.route('**/auth/session', () => {});
+  await page.goto('/append');
+  await page.getByRole('button', { name: 'Not now' }).click();
+  await page.waitForURL((url) => url.pathname === '/profile');
+  await person.leave();
+});
+
+test('an option that cannot be chosen is not shown as chosen', async () => {
+  await sandbox.switch({ loginOption: 'custom-endpoint' });
+  const person = await Person.enter(browser, sandbox);
+  person.tolerate(/503 \(Service Unavailable\)/);
+  const { page } = person;
+  await person.goto('/login');
+  await page.route('**/demo/option', answering(503, 'No choice.'));
+  await page.getByLabel('3 · Post-login action').click();
+  await page.getByRole('alert').getByText('No choice.').waitFor();
+  assert.ok(await page.getByLabel('2 · Custom endpoint').isChecked());
+  await person.leave();
+});
+
+/** An application of one's own at another origin: a page with a component, and nothing else. */
+async function application() {
+  const page = `<!doctype html><title>Another application</title><link rel="icon" href="data:,"><div id="login"></div>
+    <script src="/connect.js"></script>`;
+  const script = await readFile(join(process.env.BUNDLE, 'connect.js'));
+  const server = createServer((request, response) => {
+    const isScript = request.url === '/connect.js';
+    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html');
+    response.end(isScript ? script : page);
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return { server, origin: `http://localhost:${server.address().port}` };
+}
+
+test('another application mounts the components: by the prefix, and by the port of the Frontend API', async () => {
+  const { server, origin } = await application();
+  const own = await Sandbox.start(['--allow-origin', origin, '--frontend-api-port', '0']);
+  try {
+    const person = await Person.enter(browser, own);
+    const { page } = person;
+    await person.authenticator();
+    await person.signUp('elsewhere');
+    await person.acceptPasskey();
+    person.origins = [origin, own.frontendApi];
+    for (const frontendApiUrl of [`${own.url}/fapi`, own.frontendApi]) {
+      const called = [];
+      const note = (request) => called.push(request.url());
+      page.on('request', note);
+      await page.goto(origin);
+      const signedIn = page.evaluate((url) => new Promise((onComplete, reject) => {
+        globalThis.Corbado.mountCorbadoConnectLogin(document.getElementById('login'), {
+          projectId: 'pro-sandbox',
+          frontendApiUrl: url,
+          onComplete,
+          onFallback: () => reject(new Error('fallback')),
+        });
+      }), frontendApiUrl);
+      // The first time the browser offers the passkey itself, and somebody is there; then it knows who was here.
+      const oneTap = page.getByRole('button', { name: /login with passkey/i });
+      await Promise.race([signedIn, oneTap.waitFor().then(() => oneTap.click())]);
+      const proof = await signedIn;
+      assert.equal(proof.split('.').length, 3);
+      const calls = called.filter((url) => url.includes('/v2/connect/'));
+      const steps = calls.map((url) => url.slice(frontendApiUrl.length));
+      assert.ok(calls.every((url) => url.startsWith(`${frontendApiUrl}/v2/`)), calls.join(', '));
+      for (const step of ['init', 'finish']) assert.ok(steps.includes(`/v2/connect/login/${step}`), steps.join(', '));
+      page.off('request', note);
+    }
+    await person.leave();
+  } finally {
+    await own.stop();
+    server.close();
+  }
 });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use sandbox::connect::{Actions, Connect, Rules, Settings, Target};
 use sandbox::journal::Journal;
-use sandbox::site::{Place, Site};
+use sandbox::site::{Place, Site, readable};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -44,8 +44,10 @@ impl TestConnect {
     pub fn at(place: Place, state: TempDir, rules: Rules, targets: BTreeMap<String, Target>) -> Self {
         let journal = Journal::default();
         let connect = Connect::open(settings(state.path(), rules, targets), journal.clone()).unwrap();
-        let router = Router::new().nest("/fapi", connect.frontend()).nest("/corbado", connect.backend());
-        let site = place.serve(router, &[FOREIGN_PAGE.to_owned()]);
+        let allowed = [FOREIGN_PAGE.to_owned()];
+        let frontend = readable(connect.frontend(""), &allowed);
+        let router = Router::new().nest("/fapi", frontend).nest("/corbado", connect.backend());
+        let site = place.serve(router, &allowed);
         Self { connect, journal, state: Some(state), site }
     }
 
@@ -105,7 +107,6 @@ fn settings(state: &Path, rules: Rules, targets: BTreeMap<String, Target>) -> Se
         api_key: PROJECT.2.into(),
         rp_id: "localhost".into(),
         origins: vec![ORIGIN.into()],
-        frontend_api_url: String::new(),
         actions: Actions::new(targets, Duration::from_secs(5)),
         rules,
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_cognitoidentityprovider::Client;
 use aws_sdk_cognitoidentityprovider::types::{
-    AttributeType, AuthFlowType, ExplicitAuthFlowsType, SchemaAttributeType,
+    AttributeType, AuthFlowType, ExplicitAuthFlowsType, LambdaConfigType, SchemaAttributeType,
 };
 use tempfile::TempDir;
 
@@ -102,7 +102,7 @@ impl Drop for Emulator {
 }
 
 /// The password of confirmed users.
-const PASSWORD: &str = "Correct-Horse-7";
+pub const PASSWORD: &str = "Correct-Horse-7";
 
 /// Creates a user pool with the attributes for the MFA flags, and returns its id.
 pub async fn create_pool(client: &Client) -> String {
@@ -119,6 +119,15 @@ pub async fn create_pool(client: &Client) -> String {
         .await
         .unwrap();
     pool.user_pool.unwrap().id.unwrap()
+}
+
+/// Makes a function the pool's triggers for custom authentication.
+pub async fn set_triggers(client: &Client, pool: &str, function: &str) {
+    let triggers = LambdaConfigType::builder()
+        .define_auth_challenge(function)
+        .create_auth_challenge(function)
+        .verify_auth_challenge_response(function);
+    client.update_user_pool().user_pool_id(pool).lambda_config(triggers.build()).send().await.unwrap();
 }
 
 /// Creates a user; `confirmed` gives them a password of their own.
@@ -155,13 +164,14 @@ pub async fn create_user(
     }
 }
 
-/// Creates an app client whose users sign in with their password, and returns its id.
+/// Creates an app client whose users sign in with their password or by custom authentication, and returns its id.
 pub async fn create_app_client(client: &Client, pool: &str) -> String {
     let app_client = client
         .create_user_pool_client()
         .user_pool_id(pool)
         .client_name("app")
         .explicit_auth_flows(ExplicitAuthFlowsType::AllowUserPasswordAuth)
+        .explicit_auth_flows(ExplicitAuthFlowsType::AllowCustomAuth)
         .explicit_auth_flows(ExplicitAuthFlowsType::AllowRefreshTokenAuth)
         .send()
         .await

@@ -60,3 +60,35 @@ impl Function<'_> {
         arn.as_str().unwrap().to_owned()
     }
 }
+
+/// custom-auth as it is deployed, with the role that the README asks for, and no more. Returns its ARN.
+pub fn create_custom_auth(
+    emulator: &Emulator,
+    corbado_url: &str,
+    table: &str,
+    more: &[(&'static str, String)],
+) -> String {
+    let arn = format!("arn:aws:dynamodb:eu-central-1:000000000000:table/{table}");
+    let binary = crate::binaries().parent().unwrap().join("deployable/custom-auth");
+    let mut environment = vec![
+        ("CORBADO_PROJECT_ID", "pro-sandbox".into()),
+        ("CORBADO_API_SECRET", "sandbox".into()),
+        ("CORBADO_BACKEND_API_URL", corbado_url.to_owned()),
+        ("REPLAY_STORE", "dynamodb".into()),
+        ("DYNAMODB_TABLE", table.into()),
+        // More than the function's own limits, which count.
+        ("UPSTREAM_TIMEOUT_MS", "20000".into()),
+    ];
+    environment.extend(more.iter().cloned());
+    let function = Function {
+        name: "custom-auth",
+        binary: &binary,
+        // More than deployed, so that it is the function that gives up in time, on a busy machine, too.
+        timeout: 10,
+        environment,
+        allowed: ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
+            .map(|action| (action, arn.clone()))
+            .to_vec(),
+    };
+    function.create(emulator)
+}

@@ -48,6 +48,13 @@ pub fn secret() -> SigningSecret {
     SigningSecret::parse(SECRET).unwrap()
 }
 
+/// The headers of a call that is signed with a secret.
+pub fn signed(secret: &SigningSecret, id: &str, timestamp: u64, body: &str) -> Vec<(String, String)> {
+    let signed = secret.headers(id, timestamp, body.as_bytes());
+    let headers = [("content-type", "application/json".to_owned())].into_iter().chain(signed);
+    headers.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 const SECRET: &str = "whsec_dGVzdHMgc2lnbiB3aXRoIHRoaXMgc2VjcmV0IGtleQ==";
 
 impl TestHost {

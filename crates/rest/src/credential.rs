@@ -62,12 +62,8 @@ impl Credential {
                 getrandom::fill(&mut random).map_err(|_| Unavailable::new(SYSTEM, Reason::Refused))?;
                 let id = format!("msg_{}", hex(&random));
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                let signature = secret.sign(&id, now, body.as_bytes());
-                Ok(vec![
-                    ("webhook-id", id.into()),
-                    ("webhook-timestamp", now.to_string().into()),
-                    ("webhook-signature", signature.into()),
-                ])
+                let headers = secret.headers(&id, now, body.as_bytes());
+                Ok(headers.map(|(name, value)| (name, value.into())).to_vec())
             }
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 use webhooks::SigningSecret;
 
+use crate::client;
 use crate::function::random_name;
 use crate::sample::{self, Sample};
 
@@ -59,13 +60,9 @@ pub fn send(
     }
     let body = event.to_string();
     let id = format!("msg_{}", random_name()?);
-    let signature = secret.sign(&id, now, body.as_bytes());
-    let headers = [
-        ("content-type".to_owned(), "application/json".to_owned()),
-        ("webhook-id".to_owned(), id),
-        ("webhook-timestamp".to_owned(), now.to_string()),
-        ("webhook-signature".to_owned(), signature),
-    ];
+    let signed = secret.headers(&id, now, body.as_bytes());
+    let headers = [("content-type", "application/json".to_owned())].into_iter().chain(signed);
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_owned(), value)).collect();
     post("POST", &url, &headers, body.as_bytes())
 }
 
@@ -75,11 +72,6 @@ fn post(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .allow_non_standard_methods(true)
-        .build()
-        .into();
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         // The client sets these itself.
@@ -87,7 +79,7 @@ fn post(
             request = request.header(name, value);
         }
     }
-    let mut response = agent.run(request.body(body)?)?;
+    let mut response = client::agent(None).run(request.body(body)?)?;
     let headers = ["content-type", "cache-control", "allow", "x-amz-function-error"]
         .iter()
         .filter_map(|name| {

@@ -8,15 +8,15 @@ use std::time::Duration;
 use serde_json::Value;
 use webhooks::SigningSecret;
 
-use crate::connect::{Actions, Connect, Rules, Settings, Target};
-use crate::demo::Application;
+use crate::connect::{Actions, Connect, LoginOption, Rules, Settings, Switches, Target};
 use crate::demo::accounts::Accounts;
+use crate::demo::{Application, People};
 use crate::function::{self, LogSink, random_name};
 use crate::host::{Host, local_functions, own_origins};
 use crate::journal::{Journal, Lane, Note, Outcome};
-use crate::pool::{self, Pool};
+use crate::pool::{self, NamedPool, Pool};
 use crate::secrets::SigningSecrets;
-use crate::site::{Place, Site};
+use crate::site::{Place, Site, readable};
 use crate::{ACTIONS, corbado};
 
 /// How it is started.
@@ -34,12 +34,16 @@ pub struct Options {
     pub binaries: PathBuf,
     /// The folder of the bundled web components.
     pub bundle: PathBuf,
+    /// Serves the Frontend API on a port of its own, too; 0 takes a free one.
+    pub frontend_api_port: Option<u16>,
     /// The functions run elsewhere, below this URL.
     pub actions_url: Option<String>,
     /// Origins of pages of your own that may mount the components.
     pub allowed_origins: Vec<String>,
     /// What Corbado does not document.
     pub rules: Rules,
+    /// The user pool whose users these are, in place of the demo's own.
+    pub pool: Option<NamedPool>,
     /// The environment that the functions get.
     pub environment: HashMap<String, String>,
 }
@@ -51,6 +55,8 @@ pub struct Laptop {
     pub host: Host,
     /// Everything else.
     pub site: Site,
+    /// The Frontend API by itself, for pages of allowed origins.
+    pub frontend_api: Option<Site>,
     /// Corbado.
     pub connect: Connect,
     /// What happens.
@@ -60,20 +66,20 @@ pub struct Laptop {
 impl Laptop {
     /// Starts it. `log` gets every line that a function writes.
     pub async fn start(options: Options, secrets: &SigningSecrets, log: LogSink) -> std::io::Result<Self> {
-        let place = Place::take(options.port).await.map_err(|error| {
-            let port = options.port;
-            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
-        })?;
-        let functions = Place::take(options.functions_port).await.map_err(|error| {
-            let port = options.functions_port;
-            std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
-        })?;
+        let place = take(options.port).await?;
+        let frontend_api = match options.frontend_api_port {
+            Some(port) => Some(take(port).await?),
+            None => None,
+        };
+        let functions = take(options.functions_port).await?;
         let functions_port = functions.port();
         drop(functions);
         let journal = Journal::default();
-        let environment = environment(&options.environment, &options.store, place.port(), functions_port);
+        let pool = options.pool.as_ref();
+        let environment =
+            environment(&options.environment, pool, &options.store, place.port(), functions_port);
         let mut functions = local_functions(&options.binaries, functions_port, &environment, secrets);
-        functions.extend(auth_api_of_pool(&functions, place.port()));
+        functions.extend(auth_api_of_pool(&functions, pool, place.port()));
         if options.actions_url.is_some() {
             // Nobody else runs this one.
             functions.retain(|function| function.name == crate::demo::FOR_POOL);
@@ -82,10 +88,7 @@ impl Laptop {
         let functions_url =
             options.actions_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{functions_port}"));
 
-        let store = sqlite::Store::new(&options.store, Duration::from_secs(5));
-        store.seed(&sqlite::seed::DEMO_USERS).await.map_err(std::io::Error::other)?;
         let state = &options.state;
-        let accounts = Accounts::open(store, state.join("demo-passwords.json"))?;
         let connect = Connect::open(
             Settings {
                 state: state.clone(),
@@ -95,32 +98,66 @@ impl Laptop {
                 api_key: random_name()?,
                 rp_id: "localhost".to_owned(),
                 origins: origins(place.port(), &options.allowed_origins),
-                frontend_api_url: format!("http://localhost:{}/fapi", place.port()),
                 actions: Actions::new(targets(&functions_url, secrets), options.rules.action_timeout),
                 rules: options.rules,
             },
             journal.clone(),
         )?;
-        let key = state.join("pool-signing-key.pem");
-        let pool = Pool::open(accounts.clone(), &key, &functions_url, journal.clone())?;
+        let people = match options.pool {
+            Some(pool) => {
+                connect
+                    .switch(Switches { login_option: LoginOption::SystemExtension, ..Switches::default() });
+                People::Pool(pool)
+            }
+            None => demo_people(state, &options.store, &functions_url, &journal).await?,
+        };
         let application = Application {
-            accounts,
+            people,
             connect: connect.clone(),
-            pool,
             journal: journal.clone(),
             functions_url,
             pool_functions_url: format!("http://127.0.0.1:{functions_port}"),
             bundle: options.bundle,
             project_id: corbado::PROJECT_ID.to_owned(),
         };
-        let site = place.serve(application.router(), &options.allowed_origins);
-        Ok(Self { host, site, connect, journal })
+        let allowed = &options.allowed_origins;
+        let frontend = |url: String| readable(connect.frontend(&url), allowed);
+        let frontend_api = frontend_api.map(|place| {
+            let router = frontend(format!("http://localhost:{}", place.port()));
+            place.serve(router, allowed)
+        });
+        let router = application.router(frontend(format!("http://localhost:{}/fapi", place.port())));
+        let site = place.serve(router, allowed);
+        Ok(Self { host, site, frontend_api, connect, journal })
     }
 }
 
-/// What functions are told beside `environment`: where the store, the pages and Corbado are, unless they are told already.
+async fn take(port: u16) -> std::io::Result<Place> {
+    Place::take(port).await.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("127.0.0.1:{port}: {error}; choose another port"))
+    })
+}
+
+/// The demo's own users, and a user pool of them.
+async fn demo_people(
+    state: &Path,
+    store: &Path,
+    functions_url: &str,
+    journal: &Journal,
+) -> std::io::Result<People> {
+    let store = sqlite::Store::new(store, Duration::from_secs(5));
+    store.seed(&sqlite::seed::DEMO_USERS).await.map_err(std::io::Error::other)?;
+    let accounts = Accounts::open(store, state.join("demo-passwords.json"))?;
+    let key = state.join("pool-signing-key.pem");
+    let pool = Pool::open(accounts.clone(), &key, functions_url, journal.clone())?;
+    Ok(People::Demo(accounts, pool))
+}
+
+/// What functions are told beside `environment`: where the store, the pages and Corbado are, and of the user pool, unless
+/// they are told already.
 pub fn environment(
     environment: &HashMap<String, String>,
+    pool: Option<&NamedPool>,
     store: &Path,
     port: u16,
     functions_port: u16,
@@ -131,6 +168,15 @@ pub fn environment(
     // Not every browser takes a secure cookie from http://localhost.
     environment.entry("SESSION_COOKIE_INSECURE".into()).or_insert_with(|| "true".into());
     environment.insert("EMBEDDED_STORE".into(), store.display().to_string());
+    if let Some(pool) = pool {
+        let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.trim().is_empty());
+        let mut defaults = pool.defaults();
+        defaults.retain(|(name, _)| !is_set(name));
+        if !is_set("AWS_REGION") && !is_set("AWS_DEFAULT_REGION") {
+            defaults.push(("AWS_REGION", pool.region().to_owned()));
+        }
+        environment.extend(defaults.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
     if !environment.contains_key("CORBADO_PROJECT_ID") {
         environment.insert("CORBADO_PROJECT_ID".into(), corbado::PROJECT_ID.to_owned());
         environment.insert("CORBADO_API_SECRET".into(), corbado::API_SECRET.to_owned());
@@ -140,9 +186,20 @@ pub fn environment(
 }
 
 /// The same auth-api once more, set up for the user pool: what option 1 deploys.
-fn auth_api_of_pool(functions: &[function::Settings], port: u16) -> Option<function::Settings> {
+fn auth_api_of_pool(
+    functions: &[function::Settings],
+    named: Option<&NamedPool>,
+    port: u16,
+) -> Option<function::Settings> {
     let mut settings = functions.iter().find(|it| it.name == "auth-api")?.clone();
     settings.name = crate::demo::FOR_POOL.to_owned();
+    if named.is_some() {
+        // Pool, region and credentials are in the environment.
+        let pairs =
+            [("AUTH_SYSTEM", "cognito"), ("SESSION_STORE", "embedded"), ("COGNITO_CHECK_REVOCATION", "true")];
+        settings.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        return Some(settings);
+    }
     let url = format!("http://127.0.0.1:{port}/pool");
     let pairs = [
         ("AUTH_SYSTEM", "cognito".to_owned()),

@@ -8,6 +8,8 @@
 //! - `runtime_api`: the Lambda Runtime API those processes speak to.
 //! - `gateway`: HTTP requests to function-URL events and back.
 //! - `guard`: keeps web pages away from the local host.
+//! - `client`: calls functions over HTTP.
+//! - `private`: files for the user alone.
 //! - `corbado`: answers in Corbado's place for the sample tokens.
 //! - [`deferred`]: the queue of updates that were put off.
 //! - [`connect`]: Corbado Connect itself: both of its APIs, real ceremonies, the actions.
@@ -21,6 +23,7 @@
 //! - [`secrets`]: a signing secret for each function.
 //! - [`invoke`]: sends a sample to the local host.
 
+mod client;
 pub mod connect;
 mod corbado;
 pub mod deferred;
@@ -34,6 +37,7 @@ pub mod invoke;
 pub mod journal;
 pub mod laptop;
 pub mod pool;
+mod private;
 mod runtime_api;
 pub mod sample;
 pub mod secrets;

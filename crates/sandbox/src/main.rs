@@ -1,5 +1,7 @@
 //! `sandbox run`, `watch`, `invoke`, `sign`: the functions on a laptop.
 
+mod options;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write;
@@ -9,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
-use sandbox::connect::{Rules, WhenActionFails};
+use options::{Pages, USER_POOL};
 use sandbox::function::LogSink;
 use sandbox::invoke::{self, Via};
 use sandbox::laptop::{self, Laptop};
+use sandbox::pool::NamedPool;
 use sandbox::secrets::{self, SigningSecrets};
 use sandbox::{FUNCTIONS, WITH_URL, deferred, sample};
 use sqlite::store::state_directory;
@@ -28,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Seed the embedded store, start the local host and serve until Ctrl-C.
+    #[command(after_help = USER_POOL)]
     Run {
         /// The port of the functions on 127.0.0.1.
         #[arg(long, default_value_t = 9000)]
@@ -57,6 +61,7 @@ enum Command {
         file: PathBuf,
     },
     /// Seed the embedded store and run the functions under `cargo lambda watch`: saved changes are compiled and served.
+    #[command(after_help = USER_POOL)]
     Watch {
         /// The port on 127.0.0.1.
         #[arg(long, default_value_t = 9000)]
@@ -67,74 +72,6 @@ enum Command {
         #[command(flatten)]
         pages: Pages,
     },
-}
-
-/// The demo application.
-#[derive(clap::Args)]
-struct Pages {
-    /// The port of the pages on 127.0.0.1.
-    #[arg(long, default_value_t = 8080)]
-    pages_port: u16,
-    /// Forget users, passkeys and sessions first.
-    #[arg(long)]
-    fresh: bool,
-    /// Call functions that run elsewhere, below this URL.
-    #[arg(long, value_name = "URL")]
-    actions_url: Option<String>,
-    /// Let pages of this origin mount the web components, too; may be repeated.
-    #[arg(long, value_name = "ORIGIN")]
-    allow_origin: Vec<String>,
-    /// The folder of the bundled web components.
-    #[arg(long, default_value = "target/web")]
-    bundle: PathBuf,
-    #[command(flatten)]
-    rules: RuleOptions,
-}
-
-/// What Corbado does not document. These rules are ours.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Rules of ours, where Corbado documents none")]
-struct RuleOptions {
-    /// How long a connect token lives, in seconds, when its creator does not say.
-    #[arg(long, default_value_t = 300)]
-    connect_token_lifetime: u64,
-    /// Let connect tokens to append and to delete work more than once.
-    #[arg(long)]
-    connect_tokens_work_again: bool,
-    /// How long signedPasskeyData is valid, in seconds.
-    #[arg(long, default_value_t = 300)]
-    proof_lifetime: u64,
-    /// How long browsers keep the answer to an init, in seconds.
-    #[arg(long, default_value_t = 0)]
-    init_lifetime: u64,
-    /// How long an action may take, in seconds.
-    #[arg(long, default_value_t = 8)]
-    action_timeout: u64,
-    /// What becomes of a login whose pre-login fails.
-    #[arg(long, value_enum, default_value_t = WhenActionFails::FallBack)]
-    when_pre_login_fails: WhenActionFails,
-    /// What becomes of a login whose post-login fails.
-    #[arg(long, value_enum, default_value_t = WhenActionFails::FallBack)]
-    when_post_login_fails: WhenActionFails,
-    /// What becomes of an append whose post-append fails; the passkey is kept in either case.
-    #[arg(long, value_enum, default_value_t = WhenActionFails::GoOn)]
-    when_post_append_fails: WhenActionFails,
-}
-
-impl From<RuleOptions> for Rules {
-    fn from(options: RuleOptions) -> Self {
-        Self {
-            connect_token_lifetime: Duration::from_secs(options.connect_token_lifetime),
-            connect_tokens_work_once: !options.connect_tokens_work_again,
-            proof_lifetime: Duration::from_secs(options.proof_lifetime),
-            init_lifetime: Duration::from_secs(options.init_lifetime),
-            action_timeout: Duration::from_secs(options.action_timeout),
-            when_pre_login_fails: options.when_pre_login_fails,
-            when_post_login_fails: options.when_post_login_fails,
-            when_post_append_fails: options.when_post_append_fails,
-            ..Self::default()
-        }
-    }
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -159,14 +96,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
-    let environment: HashMap<String, String> = std::env::vars().collect();
-    let state = state(&environment)?;
-    let secrets = secrets::load_or_create(&state)?;
-    let store = store(&environment, &state);
-    let mut laptop = start(port, pages, state, environment, &secrets).await?;
-    say(&welcome(&laptop, &store));
+    let ground = Ground::of_environment()?;
+    let mut laptop = start(port, pages, &ground).await?;
+    say(&welcome(&laptop, &ground));
     let functions = laptop.host.invoker();
-    let store = sqlite::Store::new(store, Duration::from_secs(5));
+    let store = sqlite::Store::new(ground.store, Duration::from_secs(5));
     tokio::select! {
         () = deferred::deliver_forever(&functions, &store) => {}
         () = laptop.site.wait() => {}
@@ -176,48 +110,76 @@ async fn run(port: u16, pages: Pages) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn start(
-    port: u16,
-    pages: Pages,
-    state: PathBuf,
+/// What a start stands on.
+struct Ground {
     environment: HashMap<String, String>,
-    secrets: &SigningSecrets,
-) -> Result<Laptop, Failure> {
-    let store = store(&environment, &state);
+    pool: Option<NamedPool>,
+    secrets: SigningSecrets,
+    state: PathBuf,
+    store: PathBuf,
+}
+
+impl Ground {
+    fn of_environment() -> Result<Self, Failure> {
+        let environment: HashMap<String, String> = std::env::vars().collect();
+        let pool = NamedPool::from_environment(&environment)?;
+        let state = state(&environment)?;
+        // One place for all, so that `invoke` finds them.
+        let secrets = secrets::load_or_create(&state)?;
+        let state = pool.as_ref().map_or(state.clone(), |pool| pool.folder(&state));
+        let store = store(&environment, &state);
+        Ok(Self { environment, pool, secrets, state, store })
+    }
+}
+
+async fn start(port: u16, pages: Pages, ground: &Ground) -> Result<Laptop, Failure> {
     if pages.fresh {
-        laptop::forget(&state, &store)?;
+        laptop::forget(&ground.state, &ground.store)?;
     }
     let options = laptop::Options {
         port: pages.pages_port,
         functions_port: port,
-        state,
-        store,
+        state: ground.state.clone(),
+        store: ground.store.clone(),
         binaries: std::env::current_exe()?.parent().map(Path::to_path_buf).unwrap_or_default(),
         bundle: pages.bundle,
         actions_url: pages.actions_url,
         allowed_origins: pages.allow_origin,
+        frontend_api_port: pages.frontend_api_port,
         rules: pages.rules.into(),
-        environment,
+        pool: ground.pool.clone(),
+        environment: ground.environment.clone(),
     };
     let log: LogSink = Arc::new(|_function, line| say(line));
-    Ok(Laptop::start(options, secrets, log).await?)
+    Ok(Laptop::start(options, &ground.secrets, log).await?)
 }
 
-fn welcome(laptop: &Laptop, store: &Path) -> String {
+fn welcome(laptop: &Laptop, ground: &Ground) -> String {
     let (functions, pages) = (laptop.host.address(), laptop.site.address().port());
     let port = if functions.port() == 9000 { String::new() } else { format!(" PORT={}", functions.port()) };
     let urls: String =
         WITH_URL.iter().map(|name| format!("  http://{functions}/lambda-url/{name}\n")).collect();
+    let store = ground.store.display();
+    let users = match &ground.pool {
+        Some(pool) => format!("Users: those of the user pool {}. Sessions: {store}", pool.id()),
+        None => format!("Users, sessions: {store}"),
+    };
+    let frontend_api = frontend_api(laptop);
     format!(
         "Open http://localhost:{pages} and, beside it, http://localhost:{pages}/inspector. Ctrl-C ends it all.\n\n\
-         The functions listen:\n\n{urls}\n\
-         Users, sessions: {}\n\n\
+         {frontend_api}The functions listen:\n\n{urls}\n\
+         {users}\n\n\
          Try in another terminal:\n\
          \x20 make invoke{port} F=pre-login E=by-email\n\
          \x20 make invoke{port} F=post-login E=user-id VIA=url\n\
-         \x20 make invoke{port} F=post-append E=first-passkey VIA=url\n",
-        store.display()
+         \x20 make invoke{port} F=post-append E=first-passkey VIA=url\n"
     )
+}
+
+/// Says where pages of allowed origins find the Frontend API, if it has a port of its own.
+fn frontend_api(laptop: &Laptop) -> String {
+    let Some(site) = &laptop.frontend_api else { return String::new() };
+    format!("The Frontend API for pages of your own: http://localhost:{}\n\n", site.address().port())
 }
 
 fn invoke_sample(events: &Path, function: &str, case: &str, via: Via, port: u16) -> Result<(), Failure> {
@@ -251,20 +213,21 @@ fn sign(file: &Path) -> Result<(), Failure> {
 }
 
 async fn watch(port: u16, cargo_lambda: &Path, mut pages: Pages) -> Result<(), Failure> {
-    let environment: HashMap<String, String> = std::env::vars().collect();
-    let state = state(&environment)?;
-    let store = store(&environment, &state);
-    let secrets = secrets::load_or_create(&state)?;
+    let ground = Ground::of_environment()?;
     pages.actions_url = Some(format!("http://127.0.0.1:{port}"));
-    let laptop = start(0, pages, state, environment.clone(), &secrets).await?;
+    let laptop = start(0, pages, &ground).await?;
     let pages_port = laptop.site.address().port();
     let mut command = tokio::process::Command::new(cargo_lambda);
     command.args(["lambda", "watch", "--disable-cors", "-A", "127.0.0.1", "-P", &port.to_string()]);
-    command.envs(laptop::environment(&environment, &store, pages_port, port));
+    let Ground { environment, pool, secrets, store, .. } = ground;
+    command.envs(laptop::environment(&environment, pool.as_ref(), &store, pages_port, port));
     // cargo-lambda has one environment for all functions, so each accepts the secrets of all: on a laptop only.
     let secrets: Vec<_> = secrets.into_values().collect();
     command.env("ACTION_SIGNING_SECRETS", secrets.join(" "));
-    say(&format!("Open http://localhost:{pages_port}. The first call of each function compiles it."));
+    let frontend_api = frontend_api(&laptop);
+    say(&format!(
+        "{frontend_api}Open http://localhost:{pages_port}. The first call of each function compiles it."
+    ));
     let mut process = command
         .kill_on_drop(true)
         .spawn()

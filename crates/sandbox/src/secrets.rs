@@ -3,13 +3,13 @@
 //! One each, because a signature names no function: a call signed for one must not open another.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::ACTIONS;
+use crate::{ACTIONS, private};
 
 /// The secrets by function name, as `whsec_…`.
 pub type SigningSecrets = BTreeMap<String, String>;
@@ -30,12 +30,7 @@ pub fn load_or_create(state: &Path) -> io::Result<SigningSecrets> {
     for function in ACTIONS {
         secrets.entry(function.to_owned()).or_insert(new_secret()?);
     }
-    sqlite::store::private_directory(state)?;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&path)?.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
+    private::replace(&path, &serde_json::to_vec_pretty(&secrets)?)?;
     Ok(secrets)
 }
 

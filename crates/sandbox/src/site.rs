@@ -44,9 +44,7 @@ impl Place {
     /// Serves `router` to programs of this machine, to pages of its own, and to those of `allowed` origins.
     pub fn serve(self, router: Router, allowed: &[String]) -> Site {
         let allowed: Arc<[String]> = allowed.into();
-        let router = router
-            .layer(middleware::from_fn_with_state(Arc::clone(&allowed), cors))
-            .layer(middleware::from_fn_with_state(allowed, guard::admit));
+        let router = router.layer(middleware::from_fn_with_state(allowed, guard::admit));
         let server = tokio::spawn(async move {
             let _ = serve(self.0, router).await;
         });
@@ -70,6 +68,12 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+/// Lets pages of `allowed` origins read the answers of the Frontend API.
+pub fn readable(frontend: Router, allowed: &[String]) -> Router {
+    let allowed: Arc<[String]> = allowed.into();
+    frontend.layer(middleware::from_fn_with_state(allowed, cors))
 }
 
 /// Lets pages of allowed origins read the answers (Fetch standard), those of refusals, too.

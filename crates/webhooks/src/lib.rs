@@ -34,6 +34,15 @@ impl SigningSecret {
         format!("v1,{}", BASE64_STANDARD.encode(mac.unwrap_or_default()))
     }
 
+    /// Signs a call: its three headers.
+    pub fn headers(&self, id: &str, timestamp: u64, body: &[u8]) -> [(&'static str, String); 3] {
+        [
+            ("webhook-id", id.to_owned()),
+            ("webhook-timestamp", timestamp.to_string()),
+            ("webhook-signature", self.sign(id, timestamp, body)),
+        ]
+    }
+
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).ok()?;
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
@@ -159,6 +168,17 @@ mod tests {
         assert_eq!(secret().sign(ID, TIMESTAMP, BODY), SIGNATURE);
         let timestamp = TIMESTAMP.to_string();
         assert_eq!(check(&[secret()], headers(ID, &timestamp, SIGNATURE), BODY, TIMESTAMP), Ok(TIMESTAMP));
+    }
+
+    #[test]
+    fn the_headers_are_those_that_are_verified() {
+        let headers = secret().headers(ID, TIMESTAMP, BODY);
+        let expected = [
+            ("webhook-id", ID.to_owned()),
+            ("webhook-timestamp", "1614265330".to_owned()),
+            ("webhook-signature", SIGNATURE.to_owned()),
+        ];
+        assert_eq!(headers, expected);
     }
 
     #[test]

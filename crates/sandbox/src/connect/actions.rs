@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use webhooks::SigningSecret;
 
 use super::switches::Fault;
+use crate::client;
 use crate::function::random_name;
 use crate::journal::{Journal, Lane, Note, Outcome};
 
@@ -113,32 +114,21 @@ impl Actions {
 }
 
 fn post(target: &Target, body: &str, wrongly: bool, timeout: Duration) -> Result<(u16, Value), Failed> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(timeout))
-        .max_redirects(0)
-        .build()
-        .into();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     // Fresh for each attempt: a function answers an id that it has seen with 409.
     let id = format!("msg_{}", random_name().map_err(|_| Failed::Transport)?);
     let signed = if wrongly { format!("{body} ") } else { body.to_owned() };
-    let sent = agent
-        .post(&target.url)
-        .header("content-type", "application/json")
-        .header("webhook-id", &id)
-        .header("webhook-timestamp", &now.to_string())
-        .header("webhook-signature", &target.secret.sign(&id, now, signed.as_bytes()))
-        .send(body.as_bytes());
-    let mut response = sent.map_err(|error| match error {
+    let mut request =
+        client::agent(Some(timeout)).post(&target.url).header("content-type", "application/json");
+    for (name, value) in target.secret.headers(&id, now, signed.as_bytes()) {
+        request = request.header(name, value);
+    }
+    let failed = |error| match error {
         ureq::Error::Timeout(_) => Failed::Timeout,
         _ => Failed::Transport,
-    })?;
+    };
+    let mut response = request.send(body.as_bytes()).map_err(failed)?;
     let status = response.status().as_u16();
     let text = response.body_mut().with_config().limit(1024 * 1024).read_to_string();
-    let text = text.map_err(|error| match error {
-        ureq::Error::Timeout(_) => Failed::Timeout,
-        _ => Failed::Transport,
-    })?;
-    Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+    Ok((status, serde_json::from_str(&text.map_err(failed)?).unwrap_or(Value::Null)))
 }

@@ -55,8 +55,6 @@ pub struct Settings {
     pub rp_id: String,
     /// The origins of the pages that mount the components; their ports do not matter.
     pub origins: Vec<String>,
-    /// Where the components find the Frontend API. Told by each init; empty: where they are pointed anyway.
-    pub frontend_api_url: String,
     /// The functions that Corbado calls.
     pub actions: Actions,
     /// What no document tells.
@@ -147,9 +145,10 @@ impl Connect {
         })))
     }
 
-    /// The Frontend API: `/v2/connect/…`, and the key set.
-    pub fn frontend(&self) -> Router {
-        frontend::router(Arc::clone(&self.0))
+    /// The Frontend API: `/v2/connect/…`, and the key set. Each init tells the components that they find it at `url`; empty:
+    /// where they are pointed anyway.
+    pub fn frontend(&self, url: &str) -> Router {
+        frontend::router(Arc::clone(&self.0), url)
     }
 
     /// The Backend API: `/v2/…`.
@@ -167,6 +166,21 @@ impl Connect {
         let Some(user) = self.0.store.user(identifier).ok()? else { return Some(Vec::new()) };
         let passkeys = self.0.store.passkeys(&user.id).ok()?;
         Some(passkeys.iter().map(frontend::shown).collect())
+    }
+
+    /// All users with their passkeys, as the inspector shows those of whom it knows no more; `None` if the store fails.
+    pub(crate) fn users(&self) -> Option<Vec<serde_json::Value>> {
+        let users = self.0.store.users().ok()?.into_iter().map(|user| {
+            let passkeys = self.passkeys(&user.identifier)?;
+            Some(serde_json::json!({
+                "id": user.identifier,
+                "username": user.identifier,
+                "email": user.display_name,
+                "sessions": [],
+                "passkeys": passkeys,
+            }))
+        });
+        users.collect()
     }
 
     /// Deletes a user's passkey; `false` if there is none, `None` if the store fails.

@@ -1,6 +1,6 @@
 //! RS256: the key of a stand-in that signs tokens, and its key set.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use base64::Engine;
@@ -13,6 +13,8 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, RsaPrivateKey};
 use serde_json::{Value, json};
 use sha2::Digest;
+
+use crate::private;
 
 const BITS: usize = 2048;
 
@@ -80,14 +82,7 @@ fn create(path: &Path) -> io::Result<RsaPrivateKey> {
     let mut random = getrandom::rand_core::UnwrapErr(getrandom::SysRng);
     let key = RsaPrivateKey::new(&mut random, BITS).map_err(io::Error::other)?;
     let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(io::Error::other)?;
-    if let Some(directory) = path.parent() {
-        sqlite::store::private_directory(directory)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(pem.as_bytes())?;
+    private::create(path, pem.as_bytes())?;
     Ok(key)
 }
 

@@ -1,7 +1,7 @@
 //! The classic login of the demo application: passwords, hashed with Argon2id. For a demo only.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -15,6 +15,7 @@ use sqlite::Store;
 use sqlite::accounts::NewUser;
 
 use crate::function::random_name;
+use crate::private;
 
 /// The password of every demo user. Published here and on the login page: for nothing else.
 pub const PASSWORD: &str = "correct-horse";
@@ -158,19 +159,10 @@ impl Passwords {
         self.hashes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the file anew, and then puts it into its place.
+    /// Writes the file. Under the lock until it is in its place: of two sign-ups at once the later must not be overtaken.
     fn keep(&self) -> io::Result<()> {
-        if let Some(directory) = self.path.parent() {
-            sqlite::store::private_directory(directory)?;
-        }
-        let json = serde_json::to_vec_pretty(&*self.hashes())?;
-        let draft = self.path.with_extension("draft");
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&draft)?.write_all(&json)?;
-        std::fs::rename(&draft, &self.path)
+        let hashes = self.hashes();
+        private::replace(&self.path, &serde_json::to_vec_pretty(&*hashes)?)
     }
 }
 
@@ -222,5 +214,25 @@ mod tests {
         assert!(again.open_session(id).await.is_ok());
         let disabled = UserIdentifier::new("usr-alan").unwrap();
         assert!(matches!(again.open_session(disabled).await, Err(NoSession::MayNotSignIn)));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn sign_ups_at_the_same_time_keep_all_passwords() {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::new(state.path().join("store.sqlite"), Duration::from_secs(5));
+        let path = state.path().join("passwords.json");
+        let accounts = Accounts::open(store, path.clone()).unwrap();
+        let sign_ups = (0..32).map(|number| {
+            let accounts = accounts.clone();
+            tokio::spawn(async move {
+                let email = format!("mary{number}@example.com");
+                accounts.sign_up("Mary", &email, "long enough").await.unwrap();
+            })
+        });
+        for signed_up in sign_ups.collect::<Vec<_>>() {
+            signed_up.await.unwrap();
+        }
+        let kept: BTreeMap<String, String> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(kept, *accounts.passwords.hashes());
     }
 }

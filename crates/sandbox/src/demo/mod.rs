@@ -25,9 +25,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::connect::{Connect, LoginOption};
+use crate::guard;
 use crate::inspector;
 use crate::journal::{Journal, Lane, Note, Outcome};
-use crate::pool::{self, Pool};
+use crate::pool::{self, NamedPool, Pool};
 use accounts::{Accounts, NoAccount};
 pub(crate) use proxy::FOR_POOL;
 
@@ -63,11 +64,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 #[derive(Debug, Clone)]
 pub struct Application {
     /// The users.
-    pub accounts: Accounts,
+    pub people: People,
     /// Corbado.
     pub connect: Connect,
-    /// The user pool of option 1.
-    pub pool: Pool,
     /// What happens.
     pub journal: Journal,
     /// Where the functions are: `/lambda-url/…` below it.
@@ -78,6 +77,29 @@ pub struct Application {
     pub bundle: PathBuf,
     /// The project at Corbado.
     pub project_id: String,
+}
+
+/// Whose accounts these are.
+#[derive(Debug, Clone)]
+pub enum People {
+    /// The demo's own, and a user pool of the sandbox with the same users.
+    Demo(Accounts, Pool),
+    /// A user pool's, which is not the sandbox's. Passwords are checked there, whatever the option: the demo's own accounts
+    /// must not open sessions of users who happen to have the same names.
+    Pool(NamedPool),
+}
+
+impl People {
+    /// The demo's own accounts, where there are any.
+    fn accounts(&self) -> Result<&Accounts, Refusal> {
+        match self {
+            Self::Demo(accounts, _) => Ok(accounts),
+            Self::Pool(pool) => {
+                let message = format!("Accounts are those of the user pool {}.", pool.id());
+                Err(Refusal(StatusCode::FORBIDDEN, message))
+            }
+        }
+    }
 }
 
 type App = State<Arc<Application>>;
@@ -93,8 +115,14 @@ impl IntoResponse for Refusal {
 
 impl Application {
     /// All of it: pages, `/auth`, `/fapi`, `/corbado`, `/pool`, `/inspector`.
-    pub fn router(self) -> Router {
-        let (connect, pool) = (self.connect.clone(), self.pool.clone());
+    ///
+    /// Pages of other origins may be let in to call `frontend`; the rest is for the application's own pages in any case.
+    pub fn router(self, frontend: Router) -> Router {
+        let connect = self.connect.clone();
+        let pool = match &self.people {
+            People::Demo(_, pool) => pool.router(),
+            People::Pool(pool) => pool.router(&self.journal),
+        };
         let app = Arc::new(self);
         Router::new()
             .route("/", get(async || Redirect::to("/login")))
@@ -109,9 +137,10 @@ impl Application {
             .with_state(Arc::clone(&app))
             .nest("/inspector", inspector::router(app))
             .layer(middleware::from_fn(headers))
-            .nest("/fapi", connect.frontend())
             .nest("/corbado", connect.backend())
-            .merge(pool.router())
+            .merge(pool)
+            .layer(middleware::from_fn(guard::loopback_only))
+            .nest("/fapi", frontend)
     }
 }
 
@@ -157,15 +186,19 @@ async fn asset(State(app): App, Path(name): Path<String>) -> Response {
 
 /// What the pages need to know.
 async fn config(State(app): App) -> Json<Value> {
-    let mut users: Vec<_> = sqlite::seed::DEMO_USERS.iter().map(|user| user.email).collect();
-    users.dedup();
-    Json(json!({
-        "projectId": app.project_id,
-        "loginOption": app.connect.switches().login_option,
-        "demoUsers": users,
-        "demoPassword": accounts::PASSWORD,
-        "poolClientId": pool::CLIENT_ID,
-    }))
+    let mut config = match &app.people {
+        People::Demo(..) => {
+            let mut users: Vec<_> = sqlite::seed::DEMO_USERS.iter().map(|user| user.email).collect();
+            users.dedup();
+            json!({"poolClientId": pool::CLIENT_ID, "demoUsers": users, "demoPassword": accounts::PASSWORD})
+        }
+        People::Pool(pool) => json!({"poolClientId": pool.client(), "userPool": pool.id()}),
+    };
+    if let Some(config) = config.as_object_mut() {
+        config.insert("projectId".to_owned(), Value::from(app.project_id.as_str()));
+        config.insert("loginOption".to_owned(), json!(app.connect.switches().login_option));
+    }
+    Json(config)
 }
 
 #[derive(Deserialize)]
@@ -189,7 +222,8 @@ struct SignUp {
 }
 
 async fn sign_up(State(app): App, Json(form): Json<SignUp>) -> Result<Response, Refusal> {
-    let made = app.accounts.sign_up(&form.name, &form.email, &form.password).await;
+    let accounts = app.people.accounts()?;
+    let made = accounts.sign_up(&form.name, &form.email, &form.password).await;
     let id = made.map_err(|refused| {
         let status = match refused {
             NoAccount::Invalid(_) => StatusCode::BAD_REQUEST,
@@ -199,7 +233,7 @@ async fn sign_up(State(app): App, Json(form): Json<SignUp>) -> Result<Response, 
         Refusal(status, refused.to_string())
     });
     app.note("sign-up", &id.as_ref().map(|_| ()).map_err(|refusal| refusal.0));
-    app.session_of(id?).await
+    session_of(accounts, id?).await
 }
 
 #[derive(Deserialize)]
@@ -209,10 +243,11 @@ struct Login {
 }
 
 async fn login(State(app): App, Json(form): Json<Login>) -> Result<Response, Refusal> {
-    let id = app.accounts.check(&form.identifier, &form.password).await;
+    let accounts = app.people.accounts()?;
+    let id = accounts.check(&form.identifier, &form.password).await;
     let wrong = || Refusal(StatusCode::UNAUTHORIZED, "User name or password are wrong.".to_owned());
     let answer = match id {
-        Ok(Some(id)) => app.session_of(id).await,
+        Ok(Some(id)) => session_of(accounts, id).await,
         Ok(None) => Err(wrong()),
         Err(_) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Please try again.".to_owned())),
     };
@@ -220,23 +255,23 @@ async fn login(State(app): App, Json(form): Json<Login>) -> Result<Response, Ref
     answer
 }
 
-impl Application {
-    /// Signs a user in with a session of the application, as its classic login always has.
-    async fn session_of(&self, id: UserIdentifier) -> Result<Response, Refusal> {
-        let opened = self.accounts.open_session(id).await;
-        let (id, _) = opened.map_err(|refused| match refused {
-            NoSession::UserNotFound | NoSession::MayNotSignIn => {
-                let why = "This user may not sign in, or must change the password first.";
-                Refusal(StatusCode::FORBIDDEN, why.to_owned())
-            }
-            NoSession::Unavailable(_) => {
-                Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Please try again.".to_owned())
-            }
-        })?;
-        let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", id.expose());
-        Ok(([(header::SET_COOKIE, cookie)], Json(json!({"success": true}))).into_response())
-    }
+/// Signs a user in with a session of the application, as its classic login always has.
+async fn session_of(accounts: &Accounts, id: UserIdentifier) -> Result<Response, Refusal> {
+    let opened = accounts.open_session(id).await;
+    let (id, _) = opened.map_err(|refused| match refused {
+        NoSession::UserNotFound | NoSession::MayNotSignIn => {
+            let why = "This user may not sign in, or must change the password first.";
+            Refusal(StatusCode::FORBIDDEN, why.to_owned())
+        }
+        NoSession::Unavailable(_) => {
+            Refusal(StatusCode::INTERNAL_SERVER_ERROR, "Please try again.".to_owned())
+        }
+    })?;
+    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", id.expose());
+    Ok(([(header::SET_COOKIE, cookie)], Json(json!({"success": true}))).into_response())
+}
 
+impl Application {
     fn note(&self, what: &str, outcome: &Result<(), StatusCode>) {
         let status = outcome.err().unwrap_or(StatusCode::OK).as_u16();
         self.journal.record(Note::new(Lane::Page, what, Outcome::of(status)).status(status));

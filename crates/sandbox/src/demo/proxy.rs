@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{App, MAX_BODY};
+use crate::client;
 use crate::journal::{Lane, Note, Outcome};
 
 /// How long a function may take: longer than the local host lets it.
@@ -58,13 +59,6 @@ fn is_of_pool(headers: &HeaderMap) -> bool {
 }
 
 fn send(request: http::Request<Vec<u8>>) -> Option<(Response<()>, Vec<u8>)> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .allow_non_standard_methods(true)
-        .max_redirects(0)
-        .timeout_global(Some(TIMEOUT))
-        .build()
-        .into();
-    let (parts, mut body) = agent.run(request).ok()?.into_parts();
+    let (parts, mut body) = client::agent(Some(TIMEOUT)).run(request).ok()?.into_parts();
     Some((Response::from_parts(parts, ()), body.read_to_vec().ok()?))
 }

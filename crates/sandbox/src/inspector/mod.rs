@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::connect::{Switches, now_millis};
-use crate::demo::Application;
+use crate::demo::accounts::Accounts;
+use crate::demo::{Application, People};
 use crate::journal::Entry;
 
 pub(crate) const ASSETS: [(&str, &str, &str); 2] = [
@@ -62,9 +63,21 @@ async fn journal(State(app): App) -> Sse<impl Stream<Item = Result<Event, Infall
 
 /// Users with MFA settings, sessions and passkeys; and the switches.
 async fn state(State(app): App) -> Result<Json<Value>, StatusCode> {
+    let switches = app.connect.switches();
+    Ok(Json(match &app.people {
+        People::Demo(accounts, _) => json!({"users": users(&app, accounts).await?, "switches": switches}),
+        // The rest of them is in the pool.
+        People::Pool(pool) => {
+            let users = app.connect.users().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+            json!({"userPool": pool.id(), "users": users, "switches": switches})
+        }
+    }))
+}
+
+async fn users(app: &Application, accounts: &Accounts) -> Result<Vec<Value>, StatusCode> {
     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
     let now = Timestamp::from_millis(now_millis());
-    let accounts = app.accounts.store().accounts(now).await.map_err(failed)?;
+    let accounts = accounts.store().accounts(now).await.map_err(failed)?;
     let mut users = Vec::new();
     for account in accounts {
         let passkeys = app.connect.passkeys(account.id.as_str()).ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
@@ -87,7 +100,7 @@ async fn state(State(app): App) -> Result<Json<Value>, StatusCode> {
             "passkeys": passkeys,
         }));
     }
-    Ok(Json(json!({"users": users, "switches": app.connect.switches()})))
+    Ok(users)
 }
 
 async fn switch(State(app): App, Json(switches): Json<Switches>) -> impl IntoResponse {
@@ -109,7 +122,8 @@ struct SessionKey {
 }
 
 async fn end_session(State(app): App, Json(session): Json<SessionKey>) -> StatusCode {
-    match app.accounts.store().end_session(session.key).await {
+    let People::Demo(accounts, _) = &app.people else { return StatusCode::NOT_FOUND };
+    match accounts.store().end_session(session.key).await {
         Ok(true) => StatusCode::NO_CONTENT,
         Ok(false) => StatusCode::NOT_FOUND,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,

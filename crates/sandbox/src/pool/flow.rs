@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use domain::{AccountStatus, User};
 use serde_json::{Value, json};
 
-use super::{Answer, CLIENT_ID, Fault, Inner, POOL_ID, REGION, text};
+use super::{Answer, CLIENT_ID, CUSTOM_CHALLENGE, Fault, Inner, POOL_ID, REGION, text};
+use crate::client;
 use crate::function::random_name;
 use crate::journal::{Lane, Note, Outcome};
 
@@ -34,8 +35,7 @@ impl Inner {
 
     /// `RespondToAuthChallenge`: the session is used up, whatever the answer is worth.
     pub(super) async fn respond(&self, request: &Value) -> Answer {
-        if text(request, "/ChallengeName")? != "CUSTOM_CHALLENGE" || text(request, "/ClientId")? != CLIENT_ID
-        {
+        if text(request, "/ChallengeName")? != CUSTOM_CHALLENGE || text(request, "/ClientId")? != CLIENT_ID {
             return Err(Fault::parameter("The sandbox knows CUSTOM_CHALLENGE, for its own client."));
         }
         let invalid = || Fault::not_authorized("Invalid session for the user.");
@@ -55,7 +55,7 @@ impl Inner {
         let right = verified.get("answerCorrect") == Some(&Value::Bool(true));
         let mut rounds = flow.rounds;
         rounds.push(json!({
-            "challengeName": "CUSTOM_CHALLENGE",
+            "challengeName": CUSTOM_CHALLENGE,
             "challengeResult": right,
             "challengeMetadata": "CORBADO_CHALLENGE_COGNITO_CLAIM",
         }));
@@ -76,13 +76,13 @@ impl Inner {
             let user = user.filter(|user| user.status == AccountStatus::Active);
             return self.issue(user.ok_or_else(|| Fault::not_authorized("Incorrect username or password."))?);
         }
-        if defined.get("challengeName").and_then(Value::as_str) != Some("CUSTOM_CHALLENGE") {
+        if defined.get("challengeName").and_then(Value::as_str) != Some(CUSTOM_CHALLENGE) {
             return Err(Fault::new(
                 "InvalidLambdaResponseException",
                 "DefineAuthChallenge names no challenge.",
             ));
         }
-        let request = json!({"challengeName": "CUSTOM_CHALLENGE", "session": rounds});
+        let request = json!({"challengeName": CUSTOM_CHALLENGE, "session": rounds});
         let response = json!({
             "publicChallengeParameters": null,
             "privateChallengeParameters": null,
@@ -104,7 +104,7 @@ impl Inner {
             return Err(Fault::new("TooManyRequestsException", "Too many sign-ins are waiting."));
         }
         flows.insert(session.clone(), flow);
-        Ok(json!({"ChallengeName": "CUSTOM_CHALLENGE", "ChallengeParameters": shown, "Session": session}))
+        Ok(json!({"ChallengeName": CUSTOM_CHALLENGE, "ChallengeParameters": shown, "Session": session}))
     }
 
     fn random(&self) -> Result<String, Fault> {
@@ -121,7 +121,7 @@ impl Inner {
         response: Value,
     ) -> Answer {
         if let Some(members) = request.as_object_mut() {
-            members.insert("userAttributes".to_owned(), user.map_or_else(|| json!({}), user_attributes));
+            members.insert("userAttributes".to_owned(), user.map_or_else(|| json!({}), told));
             if user.is_none() {
                 members.insert("userNotFound".to_owned(), Value::Bool(true));
             }
@@ -154,11 +154,7 @@ impl Inner {
 
 /// Invokes a function and reads its answer, if it is one.
 fn invoke(url: &str, event: &str) -> Option<Value> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(TRIGGER_TIMEOUT))
-        .build()
-        .into();
+    let agent = client::agent(Some(TRIGGER_TIMEOUT));
     let sent = agent.post(url).header("content-type", "application/json").send(event.as_bytes());
     let mut response = sent.ok()?;
     if response.status().as_u16() != 200 || response.headers().contains_key("x-amz-function-error") {
@@ -167,12 +163,9 @@ fn invoke(url: &str, event: &str) -> Option<Value> {
     serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
 }
 
-fn user_attributes(user: &User) -> Value {
+/// What a trigger is told of a user.
+fn told(user: &User) -> Value {
     let (_, status) = super::status(user.status);
-    let mut all = json!({"sub": user.id.as_str(), "cognito:user_status": status});
-    if let (Some(all), Some(email)) = (all.as_object_mut(), &user.profile.email) {
-        all.insert("email".to_owned(), Value::from(email.as_str()));
-        all.insert("email_verified".to_owned(), Value::from("true"));
-    }
-    all
+    let all = super::attributes(user).chain([("cognito:user_status", status)]);
+    all.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
 }

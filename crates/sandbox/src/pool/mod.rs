@@ -9,9 +9,13 @@
 //! - this file: the operations.
 //! - `flow`: custom authentication, trigger by trigger.
 //! - `tokens`: access and ID tokens.
+//! - `named`: another user pool in place of this one.
 
 mod flow;
+mod named;
 mod tokens;
+
+pub use named::NamedPool;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,6 +41,11 @@ pub const REGION: &str = "eu-central-1";
 pub const POOL_ID: &str = "eu-central-1_sandbox";
 /// The app client's id.
 pub const CLIENT_ID: &str = "sandbox-client";
+
+/// What stands before the name of an operation in `X-Amz-Target`.
+const TARGET: &str = "AWSCognitoIdentityProviderService.";
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+const CUSTOM_CHALLENGE: &str = "CUSTOM_CHALLENGE";
 
 /// The pool. Cloning shares it.
 #[derive(Clone)]
@@ -74,6 +83,14 @@ impl Fault {
 
     fn internal() -> Self {
         Self::new("InternalErrorException", "Something is wrong with the sandbox.")
+    }
+
+    fn unknown_operation() -> Self {
+        Self::new("UnknownOperationException", "The sandbox's user pool knows no such operation.")
+    }
+
+    fn unknown_client() -> Self {
+        Self::new("ResourceNotFoundException", "User pool client does not exist.")
     }
 }
 
@@ -122,34 +139,56 @@ async fn jwks(State(Pool(pool)): State<Pool>) -> Json<Value> {
 }
 
 async fn operation(State(Pool(pool)): State<Pool>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
-    let start = Instant::now();
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let name = target.strip_prefix("AWSCognitoIdentityProviderService.").unwrap_or_default().to_owned();
-    let request: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let answer = match name.as_str() {
-        "InitiateAuth" => pool.initiate_auth(&request).await,
-        "RespondToAuthChallenge" => pool.respond(&request).await,
-        "AdminGetUser" => pool.admin_get_user(&request).await,
-        "GetUser" => pool.get_user(&request).await,
-        "GlobalSignOut" => pool.global_sign_out(&request).await,
-        _ => Err(Fault::new("UnknownOperationException", "The sandbox's user pool knows no such operation.")),
+    let (start, operation) = (Instant::now(), Operation::read(&headers, &body));
+    let request = &operation.request;
+    let answer = match operation.name.as_str() {
+        "InitiateAuth" => pool.initiate_auth(request).await,
+        "RespondToAuthChallenge" => pool.respond(request).await,
+        "AdminGetUser" => pool.admin_get_user(request).await,
+        "GetUser" => pool.get_user(request).await,
+        "GlobalSignOut" => pool.global_sign_out(request).await,
+        _ => Err(Fault::unknown_operation()),
     };
-    let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
-        Err(Fault("InternalErrorException", message)) => {
-            let body = json!({"__type": "InternalErrorException", "message": message});
-            (StatusCode::INTERNAL_SERVER_ERROR, body)
+    operation.answer(answer.map(|body| (StatusCode::OK, body)), start, &pool.journal)
+}
+
+/// What is asked of a pool.
+struct Operation {
+    name: String,
+    request: Value,
+}
+
+impl Operation {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        Self {
+            name: target.strip_prefix(TARGET).unwrap_or_default().to_owned(),
+            request: serde_json::from_slice(body).unwrap_or(Value::Null),
         }
-        Err(Fault(code, message)) => (StatusCode::BAD_REQUEST, json!({"__type": code, "message": message})),
-    };
-    let outcome = Outcome::of(status.as_u16());
-    let note = Note::new(Lane::Pool, if name.is_empty() { "no operation" } else { name.as_str() }, outcome);
-    pool.journal.record(
-        note.status(status.as_u16())
-            .took(start.elapsed())
-            .detail(json!({"request": request, "answer": body.clone()})),
-    );
-    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+    }
+
+    /// Notes the answer, and makes a response of it.
+    fn answer(
+        self,
+        answer: Result<(StatusCode, Value), Fault>,
+        start: Instant,
+        journal: &Journal,
+    ) -> Response {
+        let (status, body) = answer.unwrap_or_else(|Fault(code, message)| {
+            let internal = code == "InternalErrorException";
+            let status = if internal { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::BAD_REQUEST };
+            (status, json!({"__type": code, "message": message}))
+        });
+        let response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body.to_string()).into_response();
+        let title = if self.name.is_empty() { "no operation" } else { self.name.as_str() };
+        journal.record(
+            Note::new(Lane::Pool, title, Outcome::of(status.as_u16()))
+                .status(status.as_u16())
+                .took(start.elapsed())
+                .detail(json!({"request": self.request, "answer": body})),
+        );
+        response
+    }
 }
 
 fn text<'a>(request: &'a Value, pointer: &str) -> Result<&'a str, Fault> {
@@ -162,7 +201,7 @@ fn text<'a>(request: &'a Value, pointer: &str) -> Result<&'a str, Fault> {
 impl Inner {
     async fn initiate_auth(&self, request: &Value) -> Answer {
         if text(request, "/ClientId")? != CLIENT_ID {
-            return Err(Fault::new("ResourceNotFoundException", "User pool client does not exist."));
+            return Err(Fault::unknown_client());
         }
         let user = text(request, "/AuthParameters/USERNAME")?;
         match text(request, "/AuthFlow")? {
@@ -195,7 +234,7 @@ impl Inner {
         let (enabled, status) = status(user.status);
         Ok(json!({
             "Username": user.id.as_str(),
-            "UserAttributes": attributes(&user),
+            "UserAttributes": listed(&user),
             "Enabled": enabled,
             "UserStatus": status,
         }))
@@ -216,7 +255,7 @@ impl Inner {
 
     async fn get_user(&self, request: &Value) -> Answer {
         let user = self.bearer(request).await?;
-        Ok(json!({"Username": user.id.as_str(), "UserAttributes": attributes(&user)}))
+        Ok(json!({"Username": user.id.as_str(), "UserAttributes": listed(&user)}))
     }
 
     async fn global_sign_out(&self, request: &Value) -> Answer {
@@ -246,11 +285,19 @@ fn status(status: AccountStatus) -> (bool, &'static str) {
     }
 }
 
-fn attributes(user: &User) -> Vec<Value> {
-    let mut all = vec![("sub", user.id.as_str())];
-    if let Some(email) = &user.profile.email {
-        all.extend([("email", email.as_str()), ("email_verified", "true")]);
-    }
-    all.extend(user.profile.display_name.as_deref().map(|name| ("name", name)));
-    all.into_iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect()
+/// The standard attributes of a user, by name.
+fn attributes(user: &User) -> impl Iterator<Item = (&'static str, &str)> {
+    let email = user.profile.email.as_deref();
+    let all = [
+        ("sub", Some(user.id.as_str())),
+        ("email", email),
+        ("email_verified", email.map(|_| "true")),
+        ("name", user.profile.display_name.as_deref()),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?)))
+}
+
+/// The same, as operations answer them.
+fn listed(user: &User) -> Vec<Value> {
+    attributes(user).map(|(name, value)| json!({"Name": name, "Value": value})).collect()
 }

@@ -1,8 +1,9 @@
-import { connectToken, corbado, currentUser, goToTarget, say } from './session.js';
+import { connectToken, corbado, goToTarget, requireUser } from './session.js';
 
-if (!(await currentUser())) {
-  location.replace('/login?target=/profile');
-} else {
+// The component's own "Skip" cannot be reached by keyboard. This one works from the start, whatever takes its time.
+document.getElementById('not-now').addEventListener('click', goToTarget);
+
+if (await requireUser()) {
   // The guide's snippet. Skipped, done or not possible: the user goes on.
   Corbado.mountCorbadoConnectAppend(document.getElementById('passkey-append'), {
     ...corbado,
@@ -11,8 +12,5 @@ if (!(await currentUser())) {
     onComplete: () => goToTarget(),
     onError: (code) => console.info('corbado connect:', code),
   });
-  // The component's own "Skip" cannot be reached by keyboard.
-  document.getElementById('not-now').addEventListener('click', goToTarget);
   document.body.dataset.ready = 'true';
-  say('');
 }

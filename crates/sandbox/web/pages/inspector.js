@@ -76,10 +76,12 @@ function row(text, label, action) {
 }
 
 function showUser(user) {
+  // Of the users of a pool no more is known here than their passkeys.
+  const known = user.status !== undefined;
   const mfa = user.mfaEnabled ? `MFA · ${user.preferredMfa ?? 'on'}` : 'no MFA';
   const name = element('h3', {}, user.username, element('span', { textContent: user.email === user.username ? '' : user.email }));
-  name.append(element('span', { className: 'flag', textContent: mfa }));
-  if (user.status !== 'active') {
+  if (known) name.append(element('span', { className: 'flag', textContent: mfa }));
+  if (known && user.status !== 'active') {
     name.append(element('span', { className: 'flag', textContent: user.status.replaceAll('_', ' ') }));
   }
   const passkeys = user.passkeys.map((passkey) => {
@@ -99,6 +101,8 @@ async function refresh() {
   const state = await (await fetch('/inspector/state')).json();
   const busy = (user) => user.passkeys.length + user.sessions.length;
   const users = state.users.toSorted((a, b) => busy(b) - busy(a));
+  document.getElementById('of-pool').hidden = !state.userPool;
+  document.getElementById('user-pool').textContent = state.userPool ?? '';
   const focused = document.activeElement?.getAttribute('aria-label');
   document.getElementById('users').replaceChildren(...users.map(showUser));
   if (focused) document.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus();

@@ -1,4 +1,4 @@
-import { afterLogin, completeLogin, config, corbado, keepTarget, login, say } from './session.js';
+import { afterLogin, call, completeLogin, config, corbado, keepTarget, login, say } from './session.js';
 
 keepTarget();
 const component = document.getElementById('passkey-login');
@@ -21,9 +21,14 @@ const unmount = Corbado.mountCorbadoConnectLogin(component, {
   onFallback: (identifier, message) => showClassicLogin(identifier, message),
   onError: (code) => console.info('corbado connect:', code),
   onSignupClick: () => location.assign('/signup'),
+  // The component does not wait for it: what fails here is for the page to tell.
   onComplete: async (result) => {
-    await completeLogin(result);
-    afterLogin();
+    try {
+      await completeLogin(result);
+      afterLogin();
+    } catch (error) {
+      showClassicLogin(undefined, error.message);
+    }
   },
 });
 
@@ -45,15 +50,23 @@ classic.addEventListener('submit', async (event) => {
 for (const choice of document.querySelectorAll('[name=login-option]')) {
   choice.checked = choice.value === config.loginOption;
   choice.addEventListener('change', async () => {
-    await fetch('/demo/option', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ loginOption: choice.value }),
-    });
-    config.loginOption = choice.value;
+    try {
+      await call('/demo/option', { loginOption: choice.value });
+      config.loginOption = choice.value;
+    } catch (error) {
+      say(error.message);
+      document.querySelector(`[name=login-option][value=${config.loginOption}]`).checked = true;
+    }
   });
 }
 
-document.getElementById('demo-users').textContent = config.demoUsers.join(', ');
-document.getElementById('demo-password').textContent = config.demoPassword;
+if (config.userPool) {
+  document.getElementById('user-pool').textContent = config.userPool;
+} else {
+  document.getElementById('demo-users').textContent = config.demoUsers.join(', ');
+  document.getElementById('demo-password').textContent = config.demoPassword;
+}
+document.getElementById('of-pool').hidden = !config.userPool;
+document.getElementById('of-demo').hidden = Boolean(config.userPool);
+document.getElementById('new-here').hidden = Boolean(config.userPool);
 document.body.dataset.ready = 'true';

@@ -13,8 +13,14 @@ async function operation(name, body) {
     body: JSON.stringify({ ClientId: poolClientId, ...body }),
   });
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.message);
+  if (!response.ok) throw new Error(answer.message ?? 'The user pool refuses.');
   return answer;
+}
+
+/** The tokens; a pool may also ask for more, such as a new password. */
+function tokens({ AuthenticationResult, ChallengeName }) {
+  if (!AuthenticationResult) throw new Error(`The user pool asks for more, and these pages have no form for it: ${ChallengeName}.`);
+  return AuthenticationResult;
 }
 
 /** The user whom a proof names: Cognito's user name. Nothing is believed here, the pool's trigger verifies it. */
@@ -29,12 +35,10 @@ export function signIn(username) {
 
 export async function confirmSignIn(username, { Session, ChallengeName }, answer) {
   const ChallengeResponses = { USERNAME: username, ANSWER: answer };
-  const answered = await operation('RespondToAuthChallenge', { ChallengeName, ChallengeResponses, Session });
-  return answered.AuthenticationResult;
+  return tokens(await operation('RespondToAuthChallenge', { ChallengeName, ChallengeResponses, Session }));
 }
 
 export async function signInWithPassword(username, password) {
   const AuthParameters = { USERNAME: username, PASSWORD: password };
-  const answered = await operation('InitiateAuth', { AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters });
-  return answered.AuthenticationResult;
+  return tokens(await operation('InitiateAuth', { AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }));
 }

@@ -1,9 +1,16 @@
-import { connectToken, corbado, currentUser, say, signOut } from './session.js';
+import { connectToken, corbado, requireUser, say, signOut } from './session.js';
 
-const user = await currentUser();
-if (!user) {
-  location.replace('/login?target=/profile');
-} else {
+document.getElementById('sign-out').addEventListener('click', async () => {
+  try {
+    await signOut();
+    location.assign('/login');
+  } catch (error) {
+    say(error.message);
+  }
+});
+
+const user = await requireUser();
+if (user) {
   document.getElementById('user-name').textContent = user.displayName ?? user.id;
   document.getElementById('user-id').textContent = user.id;
 
@@ -14,12 +21,3 @@ if (!user) {
   });
   document.body.dataset.ready = 'true';
 }
-
-document.getElementById('sign-out').addEventListener('click', async () => {
-  try {
-    await signOut();
-    location.assign('/login');
-  } catch (error) {
-    say(error.message);
-  }
-});

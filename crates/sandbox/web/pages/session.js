@@ -46,16 +46,18 @@ export async function completeLogin(result) {
     case 'custom-endpoint':
       await call('/auth/passkey/verify', { signedPasskeyData: result });
       return;
-    // Option 3: the action post-login has opened the session already.
-    case 'post-login-action':
-      sessionStorage.setItem(BEARER, JSON.parse(result).sessionId);
+    // Option 3: the action post-login has opened the session already, here (`sessionId`) or at a user pool (`accessToken`).
+    case 'post-login-action': {
+      const { sessionId, accessToken } = JSON.parse(result);
+      sessionStorage.setItem(BEARER, sessionId ?? accessToken);
+    }
   }
 }
 
-/** The classic login. */
+/** The classic login. Where the accounts are a user pool's, the password is checked there, whatever the option. */
 export async function login(identifier, password) {
   forget();
-  if (config.loginOption === 'system-extension') {
+  if (config.userPool || config.loginOption === 'system-extension') {
     const tokens = await pool.signInWithPassword(identifier, password);
     sessionStorage.setItem(BEARER, tokens.AccessToken);
   } else {
@@ -70,13 +72,14 @@ export async function signUp(name, email, password) {
   if (config.loginOption === 'system-extension') await login(email, password);
 }
 
-/** Who is signed in, or nobody. */
-export async function currentUser() {
+/** Who is signed in; whoever is not is sent to sign in. Where neither can be told, the page says so. */
+export async function requireUser() {
   try {
     return (await call('/auth/session')).user;
   } catch (error) {
-    if (error.status === 401) return null;
-    throw error;
+    if (error.status === 401) location.replace('/login?target=/profile');
+    else say(error.message);
+    return null;
   }
 }
 

@@ -1,4 +1,4 @@
-import { afterLogin, say, signUp } from './session.js';
+import { afterLogin, config, say, signUp } from './session.js';
 
 const form = document.getElementById('sign-up');
 
@@ -15,4 +15,8 @@ form.addEventListener('submit', async (event) => {
   }
 });
 
+if (config.userPool) document.getElementById('user-pool').textContent = config.userPool;
+document.getElementById('of-pool').hidden = !config.userPool;
+document.getElementById('of-demo').hidden = Boolean(config.userPool);
+form.hidden = Boolean(config.userPool);
 document.body.dataset.ready = 'true';

@@ -116,8 +116,6 @@ fn pre_login(answer: &Value) -> Result<String, Found> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Finish {
     assertion_response: String,
-    #[serde(default, rename = "isConditionalUI")]
-    is_conditional_ui: bool,
 }
 
 pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>) -> Answer {
@@ -147,7 +145,9 @@ pub(super) async fn finish(connect: Connect, caller: Caller, body: Body<Finish>)
     stored.client = connect.client(&caller);
     connect.store.used_passkey(&stored)?;
 
-    let proof = connect.prove(&user, &stored, &caller.process()?, request.is_conditional_ui)?;
+    // The browser tells that, too (`isConditionalUI`), but a proof says what has happened, not what somebody says.
+    let conditional = typed.is_none();
+    let proof = connect.prove(&user, &stored, &caller.process()?, conditional)?;
     let session = connect.session(&user, &proof).await?;
     let shown = typed.unwrap_or_else(|| user.display_name.clone());
     Ok(Json(json!({

@@ -13,7 +13,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +32,11 @@ type Connect = State<Arc<Inner>>;
 type Answer = Result<Json<Value>, Problem>;
 type Body<T> = Result<Json<T>, JsonRejection>;
 
-pub(super) fn router(connect: Arc<Inner>) -> Router {
+/// Where the components find what they have called.
+#[derive(Clone)]
+struct Base(Arc<str>);
+
+pub(super) fn router(connect: Arc<Inner>, url: &str) -> Router {
     Router::new()
         .route("/v2/connect/login/init", post(login::init))
         .route("/v2/connect/login/start", post(login::start))
@@ -47,6 +51,7 @@ pub(super) fn router(connect: Arc<Inner>) -> Router {
         .route("/.well-known/jwks", get(jwks))
         .fallback(async || Problem::not_found("no such path"))
         .layer(DefaultBodyLimit::max(record::MAX_BODY))
+        .layer(Extension(Base(url.into())))
         .layer(middleware::from_fn(problem::finish))
         .layer(middleware::from_fn_with_state(Arc::clone(&connect), record::component))
         // Again, for what is refused before it is recorded.
@@ -64,6 +69,8 @@ struct Caller {
     process: Option<String>,
     browser: &'static str,
     system: &'static str,
+    /// Where it has called; empty: not to be told.
+    base: Option<Base>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -73,7 +80,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let (browser, system) = agent::name(text(header::USER_AGENT.as_str()).unwrap_or_default());
         let process = text(PROCESS).filter(|id| is_id(id)).map(ToOwned::to_owned);
-        Ok(Self { process, browser, system })
+        Ok(Self { process, browser, system, base: parts.extensions.get().cloned() })
     }
 }
 
@@ -115,7 +122,7 @@ impl Inner {
         let conditional = if self.switches().conditional_ui { "true" } else { "false" };
         let mut answer = json!({
             "expiresAt": expires,
-            "frontendApiUrl": self.settings.frontend_api_url,
+            "frontendApiUrl": caller.base.as_ref().map_or("", |base| &base.0),
             "flags": {"conditional-ui-allowed": conditional},
         });
         let answer = answer.as_object_mut().map(std::mem::take);

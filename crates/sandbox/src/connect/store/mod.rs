@@ -107,6 +107,13 @@ impl Store {
         self.connection().query_row(sql, [identifier], read_user).optional()
     }
 
+    /// All users, by identifier.
+    pub(crate) fn users(&self) -> Result<Vec<User>> {
+        let connection = self.connection();
+        let sql = "SELECT id, identifier, handle, display_name FROM users ORDER BY identifier";
+        connection.prepare_cached(sql)?.query_map([], read_user)?.collect()
+    }
+
     /// Finds a user by Corbado's own id.
     pub(crate) fn user_by_id(&self, id: &str) -> Result<Option<User>> {
         let sql = "SELECT id, identifier, handle, display_name FROM users WHERE id = ?1";
