@@ -169,7 +169,7 @@ impl Later {
     }
 }
 
-/// Messages with bad seals: none, one of another message, another's.
+/// Messages with bad seals: a made-up one, one of another message, another's; and one that is no message.
 fn forged() -> Vec<String> {
     let intent =
         |user: &str, at| Intent { user: UserIdentifier::new(user).unwrap(), at: Timestamp::from_secs(at) };
@@ -177,7 +177,7 @@ fn forged() -> Vec<String> {
     let other = webhooks::SigningSecret::parse("whsec_b3RoZXIgc2VjcmV0IG9mIHRlc3RzIGZvciBldmU=").unwrap();
     let now = tests::now();
     vec![
-        Deferred::write(&intent("post-append/forged-0", now), |_| String::new()).unwrap(),
+        Deferred::write(&intent("post-append/forged-0", now), |_| "v1,AAAA".to_owned()).unwrap(),
         Deferred::write(&intent("post-append/forged-1", now), |text| seal(&text.replace('1', "2"))).unwrap(),
         // Of a user who asks, too, as of a time to come.
         Deferred::write(&intent("post-append/1", now + 1_000_000), |text| {

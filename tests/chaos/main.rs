@@ -7,6 +7,7 @@
 //! Corbado's pages, and Cognito, do.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod full;
 mod later;
 mod plan;
 mod queue;
