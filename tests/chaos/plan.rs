@@ -83,7 +83,7 @@ impl Plan {
 
     /// How often, beside all other faults, the update of a user's flags is throttled first: for longer than an action waits.
     pub(crate) fn busy(self, user: &str) -> u32 {
-        match self.number(("busy", user), 8) {
+        match self.number(("busy", user), 16) {
             0 => 3 + u32::try_from(self.number(("how long", user), 4)).unwrap(),
             _ => 0,
         }
