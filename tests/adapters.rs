@@ -76,6 +76,18 @@ async fn sqlite_keeps_the_first_update_of_two() {
     store.update_mfa(&grace, &totp.after_passkey(MfaPolicy::PreferPasskey, now).unwrap()).await.unwrap();
     let record = store.mfa_record(&grace).await.unwrap().unwrap();
     assert_eq!(record.preferred.as_deref(), Some("passkey"));
+
+    // Somebody switched it off between the look and the write of an update that comes late.
+    let off = "UPDATE users SET mfa_enabled = 0, last_mfa_update = 400000 WHERE id = 'usr-grace'";
+    rusqlite::Connection::open(store.path()).unwrap().execute_batch(off).unwrap();
+    for (seconds, is_written) in [(399, false), (400, true)] {
+        let at = Timestamp::from_secs(seconds);
+        let late = fresh.after_earlier_passkey(MfaPolicy::Keep, at).unwrap();
+        store.update_mfa(&grace, &late).await.unwrap();
+        let record = store.mfa_record(&grace).await.unwrap().unwrap();
+        assert_eq!(record.last_update, Some(Timestamp::from_secs(400)), "{seconds}");
+        assert_eq!(record.enabled, is_written, "{seconds}");
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ use tests::stub::{Reaction, Received, Stub, aws_error, json};
 enum Mood {
     Fine,
     Throttled,
+    /// The same for one user's updates.
+    BusyWith(&'static str),
     Down,
     Stalled,
 }
@@ -86,6 +88,9 @@ fn react(
                 .collect();
             let user = json!({"Username": user, "Enabled": true, "UserStatus": "CONFIRMED", "UserAttributes": attributes});
             json(200, &user)
+        }
+        ("AdminUpdateUserAttributes", Mood::BusyWith(busy)) if user == busy => {
+            aws_error(400, "TooManyRequestsException")
         }
         ("AdminUpdateUserAttributes", Mood::Throttled) => aws_error(400, "TooManyRequestsException"),
         ("AdminUpdateUserAttributes", _) => {
@@ -247,12 +252,18 @@ async fn intents_are_made_in_time_order() {
     }
     let messages: Vec<_> =
         kept(&host).into_iter().skip(1).enumerate().map(|(n, it)| (n.to_string(), it)).collect();
-    let bad = ("9".to_owned(), messages[0].1.replace("v1,", "v1,AAAA"));
-    pool.is(Mood::Fine);
-    let mixed = [bad, messages[0].clone(), messages[1].clone(), messages[2].clone()];
-    assert_eq!(work(&host, &mixed).await, ["m9", "m0", "m2"]);
+    pool.is(Mood::BusyWith("ada"));
+    assert_eq!(work(&host, &messages).await, ["m0", "m2"]);
     assert!(pool.last_update("grace").is_some());
-    assert_eq!(work(&host, &messages).await, [""; 0]);
+    // What is not ours holds up nobody.
+    pool.is(Mood::Fine);
+    let bad = ("9".to_owned(), messages[0].1.replace("v1,", "v1,AAAA"));
+    let mixed = [bad, messages[0].clone(), messages[1].clone(), messages[2].clone()];
+    assert_eq!(work(&host, &mixed).await, ["m9"]);
+    let set = pool.last_update("ada").unwrap();
+    let times: Vec<_> =
+        messages.iter().map(|(_, it)| events::Deferred::parse(it).unwrap().intent.at).collect();
+    assert!(times.iter().any(|at| at.to_string() == set), "{set}");
 }
 
 /// Anybody who may invoke can hand a batch over: only what we sealed counts.
@@ -303,6 +314,78 @@ async fn a_forged_message_sets_nothing() {
     assert_eq!(denied.status_and_code(), (401, "unauthenticated".into()));
     let log = host.lines().join("\n");
     assert!(!log.contains("planted") && log.contains("no seal of ours"), "{log}");
+}
+
+/// Lines about updates that are made later name the user by the short hash, or not at all: no message, receipt, seal or queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_about_whom_is_logged() {
+    const USER: &str = "planted@example.com";
+    let pool = Pool::start().await;
+    let queue = Stub::start(|_, _| aws_error(400, "planted.Code planted")).await;
+    let on_sqs = [
+        ("DEFER_QUEUE_URL", format!("{}/000000000000/planted.fifo", queue.url())),
+        ("AWS_ENDPOINT_URL_SQS", queue.url()),
+    ];
+    let loud = [("RUST_LOG", "trace"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("METRICS_NAMESPACE", "Connect")];
+    let loud = loud.map(|(name, value)| (name, value.to_owned()));
+    let in_file = host(&pool, &[&[embedded()], loud.as_slice()].concat()).await;
+    let refused = host(&pool, &[on_sqs.as_slice(), loud.as_slice()].concat()).await;
+
+    pool.is(Mood::Throttled);
+    assert_eq!(append(&in_file, USER).await, deferred());
+    assert_eq!(append(&refused, USER).await["statusCode"], 500);
+    let [message] = kept(&in_file).try_into().unwrap();
+    let sealed = events::Deferred::parse(&message).unwrap();
+    let messages = [
+        message.clone(),
+        message.replace("v1,", "v1,AAAA"),
+        message.replace("planted", "planted\\\\n"),
+        message.replace("passkey", "planted"),
+        "planted".to_owned(),
+    ];
+    // One by one, or the first would hold up the others.
+    for (number, message) in messages.into_iter().enumerate() {
+        for host in [&in_file, &refused] {
+            let receipt = format!("planted-receipt-{number}");
+            let left = work(host, &[(receipt.clone(), message.clone())]).await;
+            assert_eq!(left, [format!("m{receipt}")], "{number}");
+        }
+    }
+    assert_eq!(deliver(&in_file, 0).await, 1);
+    pool.is(Mood::Fine);
+    assert_eq!(deliver(&in_file, 3600).await, 0);
+
+    let last = in_file.invoke("pre-login", "{}").await.payload["body"]["requestId"].clone();
+    let mut lines = in_file.log_with(last.as_str().unwrap()).await;
+    lines.extend(refused.lines());
+    let log = lines.join("\n");
+    for word in [
+        "planted",
+        &sealed.seal,
+        &sealed.intent.group(),
+        &sealed.intent.name(),
+        &sealed.text,
+        "AKID",
+        "whsec_",
+    ] {
+        assert!(!log.contains(word), "{word} in {log}");
+    }
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |field: &'static str, value: &'static str| {
+        let of = lines.iter().filter(move |line| line[field] == value);
+        of.collect::<Vec<_>>()
+    };
+    let [put_off] = with("outcome", "deferred").try_into().unwrap();
+    assert_eq!(put_off["user.ref"], lambda::action::user_ref(USER));
+    let (worked, left) = (with("outcome", "messages_taken"), with("message", "message left in the queue"));
+    assert_eq!((worked.len(), left.len()), (12, 11));
+    assert!(worked.iter().all(|line| line["user.ref"].is_null() && line["caller"] == "queue"), "{log}");
+    let known =
+        ["timestamp", "level", "message", "cause", "deliveries", "request_id", "trace_id", "function"];
+    for line in left {
+        let fields: Vec<_> = line.as_object().unwrap().keys().collect();
+        assert!(fields.iter().all(|field| known.contains(&field.as_str())), "{line}");
+    }
 }
 
 /// A roll-out day, with the queue and the poller of an emulator: the pool is throttled, and takes up again.

@@ -4,6 +4,9 @@
 //! them. One that failed is kept in `properties.regressions`, and tried first from then on.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "properties/later.rs"]
+mod later;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

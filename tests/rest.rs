@@ -68,7 +68,8 @@ async fn call(system: &rest::AuthSystem, operation: &str) -> Result<(), Unavaila
             system.find_by_identifier(&TypedIdentifier::new("ada@example.com").unwrap()).await.map(drop)
         }
         "users.updateMfa" => {
-            let update = MfaUpdate { at: at(1_795_342_530_123), policy: MfaPolicy::Keep };
+            let update =
+                MfaUpdate { at: at(1_795_342_530_123), policy: MfaPolicy::Keep, unless_newer: false };
             system.update_mfa(&ada, &update).await
         }
         "sessions.create" => system.create(key(), &session).await,
@@ -174,7 +175,7 @@ async fn of_two_updates_the_first_stays_unless_the_policy_is_to_prefer_passkeys(
         (200, MfaPolicy::Keep, "1970-01-01T00:01:40.000Z"),
         (300, MfaPolicy::PreferPasskey, "1970-01-01T00:05:00.000Z"),
     ] {
-        let update = MfaUpdate { at: Timestamp::from_secs(seconds), policy };
+        let update = MfaUpdate { at: Timestamp::from_secs(seconds), policy, unless_newer: false };
         for name in ["usr-ada", "nobody"] {
             system.update_mfa(&id(name), &update).await.unwrap();
         }
@@ -187,6 +188,18 @@ async fn of_two_updates_the_first_stays_unless_the_policy_is_to_prefer_passkeys(
     let update = grace.mfa.after_passkey(MfaPolicy::PreferPasskey, start()).unwrap();
     system.update_mfa(&grace.id, &update).await.unwrap();
     assert_eq!(stub.account("usr-grace").preferred_method.as_deref(), Some("passkey"));
+    // An update that comes late; systems that know of none such are not asked for anything new by the others.
+    let late = |seconds| {
+        let at = Timestamp::from_secs(seconds);
+        MfaState::default().after_earlier_passkey(MfaPolicy::PreferPasskey, at).unwrap()
+    };
+    for (seconds, expected) in [(299, "1970-01-01T00:05:00.000Z"), (301, "1970-01-01T00:05:01.000Z")] {
+        system.update_mfa(&id("usr-ada"), &late(seconds)).await.unwrap();
+        assert_eq!(stub.account("usr-ada").last_update.as_deref(), Some(expected));
+    }
+    let asked: Vec<_> = stub.received().iter().map(|it| it.json()["unlessNewer"].clone()).collect();
+    assert_eq!(asked.iter().filter(|it| **it == json!(true)).count(), 2);
+    assert_eq!(asked.iter().filter(|it| it.is_null()).count(), asked.len() - 2);
     assert_eq!(stub.faults(), [""; 0]);
 }
 

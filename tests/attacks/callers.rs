@@ -76,11 +76,11 @@ fn signatures() -> Vec<Attack> {
             NOBODY,
         ),
         row("forged with an empty MAC", "6.2.1", url(sign("v1,")), NOBODY),
-        row("truncated by a few characters", "6.2.8", url(sign(&right[..right.len() - 8])), NOBODY),
-        row("MAC of another version", "6.2.4", url(sign(&right.replace("v1,", "v1a,"))), NOBODY),
-        row("version in capitals", "6.2.4", url(sign(&right.replace("v1,", "V1,"))), NOBODY),
-        row("stale", "3.5.3", url(signed("msg_attack", now - 302, BODY)), NOBODY),
-        row("from the future", "3.5.3", url(signed("msg_attack", now + 330, BODY)), NOBODY),
+        row("truncated by a few characters", "6.2.1", url(sign(&right[..right.len() - 8])), NOBODY),
+        row("MAC of another version", "6.2.1", url(sign(&right.replace("v1,", "v1a,"))), NOBODY),
+        row("version in capitals", "6.2.1", url(sign(&right.replace("v1,", "V1,"))), NOBODY),
+        row("stale", "13.2.6", url(signed("msg_attack", now - 302, BODY)), NOBODY),
+        row("from the future", "13.2.6", url(signed("msg_attack", now + 330, BODY)), NOBODY),
         row(
             "timestamp moved to the present",
             "13.2.6",
@@ -135,7 +135,7 @@ fn signatures() -> Vec<Attack> {
         row("headers in capitals, MAC forged", "13.2.6", url(mixed_case), NOBODY),
         row(
             "forty candidates, none right",
-            "6.2.8",
+            "13.2.6",
             url(sign(vec!["v1,AAAA"; 40].join(" ").as_str())),
             NOBODY,
         ),
@@ -177,20 +177,20 @@ fn replays() -> Vec<Attack> {
     let replayed = || Meets::Refusal(409, "replayed");
     let grace = r#"{"userId":"usr-grace"}"#;
     vec![
-        row("a signed call once more", "3.5.3", call("msg_replay_1", BODY), replayed())
+        row("a signed call once more", "13.2.6", call("msg_replay_1", BODY), replayed())
             .after(vec![call("msg_replay_1", BODY)]),
-        row("its id with another body, signed well", "3.5.3", call("msg_replay_2", grace), replayed())
+        row("its id with another body, signed well", "13.2.6", call("msg_replay_2", grace), replayed())
             .after(vec![call("msg_replay_2", BODY)]),
         row(
             "its id at another time, signed well",
-            "3.5.3",
+            "13.2.6",
             url(signed("msg_replay_3", now - 5, BODY)),
             replayed(),
         )
         .after(vec![call("msg_replay_3", BODY)]),
         row(
             "by another envelope",
-            "3.5.3",
+            "13.2.6",
             invoke("post-login", &event(&signed("msg_replay_4", now, BODY), BODY)),
             replayed(),
         )
@@ -355,30 +355,37 @@ fn deployments() -> Vec<Attack> {
     vec![
         row(
             "post-login with the embedded store",
-            "14.1.3",
+            "14.2.2",
             invoke("post-login", &none()),
             Meets::NoStart("SESSION_STORE"),
         )
         .on(On::Deployed),
         row(
             "auth-api with the embedded store",
-            "14.1.3",
+            "14.2.2",
             invoke("auth-api", &none()),
             Meets::NoStart("SESSION_STORE"),
         )
         .on(On::Deployed),
         row(
             "custom-auth with the embedded store",
-            "14.1.3",
+            "14.2.2",
             invoke("custom-auth", &none()),
             Meets::NoStart("SESSION_STORE"),
         )
         .on(On::Deployed),
         row(
             "post-append with the embedded store",
-            "14.1.3",
+            "2.5.4",
             invoke("post-append", &none()),
             Meets::NoStart("AUTH_SYSTEM"),
+        )
+        .on(On::Deployed),
+        row(
+            "auth-api with cookies for plain http",
+            "3.4.1",
+            invoke("auth-api", &none()),
+            Meets::NoStart("SESSION_COOKIE_INSECURE"),
         )
         .on(On::Deployed),
         row(

@@ -96,10 +96,10 @@ fn injection() -> Vec<Attack> {
             ),
             Meets::Fault("invalid_request"),
         ),
-        row("nested 50 000 deep", "5.5.2", raw("post-login", deep("userId")), INVALID),
+        row("nested 50 000 deep", "5.5.3", raw("post-login", deep("userId")), INVALID),
         row(
             "nested 50 000 deep, of a page",
-            "5.5.2",
+            "5.5.3",
             page(Call::post("/auth/passkey/verify", &json!({})).body(&deep("signedPasskeyData")[..60_000])),
             INVALID,
         ),
@@ -113,13 +113,13 @@ fn injection() -> Vec<Attack> {
         row("no UTF-8", "5.1.4", raw("post-login", b"{\"userId\":\"usr-ada\xff\"}".as_slice()), INVALID),
         row(
             "dots in the path",
-            "4.1.5",
+            "13.1.1",
             page(Call::get("/auth/../auth/session")),
             Meets::Refusal(404, "not_found"),
         ),
         row(
             "a path with an encoded slash",
-            "4.1.5",
+            "13.1.1",
             page(Call::get("/auth%2fsession")),
             Meets::Refusal(404, "not_found"),
         ),
@@ -229,22 +229,22 @@ fn resources(world: &World) -> Vec<Attack> {
     let many_cookies = (0..2000).fold(Call::get("/auth/session"), |call, _| call.cookie("session_id=x"));
     let forwarded = vec!["203.0.113.9"; 5000].join(",");
     vec![
-        row("a body of 1 MB, direct", "5.1.3", invoke("post-login", &json!({"userId": megabyte})), INVALID),
+        row("a body of 1 MB, direct", "11.1.4", invoke("post-login", &json!({"userId": megabyte})), INVALID),
         row(
             "a body of 1 MB, by HTTP",
-            "13.2.2",
+            "11.1.4",
             invoke("post-login", &event(json!({}), &megabyte)),
             TOO_LARGE,
         ),
         row(
             "a body of 1 MB, of a page",
-            "13.2.2",
+            "11.1.4",
             page(Call::post("/auth/passkey/verify", &json!({})).body(&megabyte)),
             TOO_LARGE,
         ),
         row(
             "a body of 64 KiB and one byte",
-            "13.2.2",
+            "11.1.4",
             invoke("post-login", &event(json!({}), &"x".repeat(64 * 1024 + 1))),
             TOO_LARGE,
         ),
@@ -265,13 +265,13 @@ fn resources(world: &World) -> Vec<Attack> {
         ),
         row(
             "a path of 70 000 characters",
-            "5.1.3",
+            "5.1.4",
             page(Call::get(&format!("/{}", "x".repeat(70_000)))),
             INVALID,
         ),
         row(
             "a trigger's event of 10 000 members",
-            "5.5.2",
+            "5.5.3",
             invoke("custom-auth", &many_members(10_000)),
             Meets::Fault("invalid_request"),
         ),
@@ -286,25 +286,25 @@ fn resources(world: &World) -> Vec<Attack> {
         )
         .on(On::Limited)
         .after(two_logins(8)),
-        row("a login while Corbado does not answer", "11.1.2", page(login(&good_token())), unavailable())
+        row("a login while Corbado does not answer", "4.1.5", page(login(&good_token())), unavailable())
             .on(On::Stalling),
         row(
             "the same by post-login",
-            "11.1.2",
+            "4.1.5",
             invoke("post-login", &json!({"signedPasskeyData": good_token()})),
             unavailable(),
         )
         .on(On::Stalling),
         row(
             "the same by custom-auth",
-            "11.1.2",
+            "4.1.5",
             invoke("custom-auth", &trigger("verify", &[("/request/challengeAnswer", json!(good_token()))])),
             Meets::Fault("provider_unavailable"),
         )
         .on(On::Stalling),
         row(
             "a connect token while Corbado does not answer",
-            "11.1.2",
+            "4.1.5",
             page(
                 Call::post("/auth/corbadoConnectToken", &json!({"type": "passkey-list"}))
                     .session(&world.session),

@@ -81,7 +81,7 @@ fn passkeys() -> Vec<Attack> {
         ),
         row("expired", "3.5.3", post_login(&claiming(json!({"exp": now - 61}))), REJECTED),
         row("not yet valid", "3.5.3", post_login(&claiming(json!({"nbf": now + 120}))), REJECTED),
-        row("good for ever", "3.3.2", post_login(&claiming(json!({"exp": now + 10_000_000}))), REJECTED),
+        row("good for ever", "3.5.3", post_login(&claiming(json!({"exp": now + 10_000_000}))), REJECTED),
         row("expiry as text", "5.1.4", post_login(&claiming(json!({"exp": "9999999999"}))), REJECTED),
         row(
             "expiry as a number of 400 digits",
@@ -99,12 +99,12 @@ fn passkeys() -> Vec<Attack> {
         ),
         row(
             "claims nested 5000 deep",
-            "5.5.2",
+            "5.5.3",
             raw(&format!(r#"{{"x":{nested},"iss":"pro-other"}}"#)),
             REJECTED,
         ),
-        row("claims as a list", "5.5.2", raw(r#"["pro-sandbox","usr-1",9999999999,1,"usr-ada"]"#), REJECTED),
-        row("of 17 KiB", "5.1.3", post_login(&claiming(json!({"x": "x".repeat(17_000)}))), REJECTED),
+        row("claims as a list", "5.1.4", raw(r#"["pro-sandbox","usr-1",9999999999,1,"usr-ada"]"#), REJECTED),
+        row("of 17 KiB", "5.1.4", post_login(&claiming(json!({"x": "x".repeat(17_000)}))), REJECTED),
         row(
             "a token within the token",
             "3.5.3",
@@ -136,13 +136,13 @@ fn passkeys() -> Vec<Attack> {
         ),
         row(
             "for a user who is disabled",
-            "4.1.5",
+            "4.1.3",
             post_login(&claiming(json!({"webauthnId": "usr-alan"}))),
             REFUSED,
         ),
         row(
             "for a user who must reset the password",
-            "4.1.5",
+            "4.1.3",
             post_login(&claiming(json!({"webauthnId": "usr-edsger"}))),
             REFUSED,
         ),
@@ -158,7 +158,7 @@ fn uses() -> Vec<Attack> {
     let token = good_token;
     let twice = |name, first: &dyn Fn(&str) -> Sent, second: &dyn Fn(&str) -> Sent, meets| {
         let token = token();
-        row(name, "2.8.4", second(&token), meets).after(vec![first(&token)])
+        row(name, "2.2.6", second(&token), meets).after(vec![first(&token)])
     };
     let spelt_otherwise = |token: &str| post_login(&format!("{token}="));
     vec![
@@ -202,13 +202,13 @@ fn challenges() -> Vec<Attack> {
         row("no user name", "4.1.5", verify(&[fresh(), ("/userName", Value::Null)]), Meets::Wrong),
         row(
             "a user whom the pool does not know",
-            "4.1.5",
+            "4.1.3",
             verify(&[fresh(), ("/request/userNotFound", json!(true))]),
             Meets::Wrong,
         ),
         row(
             "a user who must change the password",
-            "4.1.5",
+            "4.1.3",
             verify(&[
                 fresh(),
                 ("/request/userAttributes", json!({"cognito:user_status": "FORCE_CHANGE_PASSWORD"})),
@@ -229,7 +229,7 @@ fn challenges() -> Vec<Attack> {
         ),
         row(
             "a token that another flow has used",
-            "2.8.4",
+            "2.2.6",
             verify(&[(ANSWER, json!(used)), (NONCE, other_flow)]),
             Meets::Wrong,
         )
@@ -240,7 +240,7 @@ fn challenges() -> Vec<Attack> {
             verify(&[(ANSWER, json!(proof))]),
             Meets::Wrong,
         ),
-        row("an answer of 1 MB", "5.1.3", verify(&[(ANSWER, json!("x".repeat(1 << 20)))]), Meets::Wrong),
+        row("an answer of 1 MB", "5.1.4", verify(&[(ANSWER, json!("x".repeat(1 << 20)))]), Meets::Wrong),
         row(
             "right after a wrong answer",
             "2.2.1",
@@ -252,7 +252,7 @@ fn challenges() -> Vec<Attack> {
         ),
         row(
             "another challenge counted as right",
-            "4.1.5",
+            "11.1.1",
             define(json!([round("SRP_A", json!(true))]), &[]),
             Meets::Failed,
         ),
@@ -270,7 +270,7 @@ fn challenges() -> Vec<Attack> {
         ),
         row(
             "right, of a user whom the pool does not know",
-            "4.1.5",
+            "4.1.3",
             define(
                 json!([round("CUSTOM_CHALLENGE", json!(true))]),
                 &[("/request/userNotFound", json!(true))],
@@ -318,7 +318,7 @@ fn provider(world: &World) -> Vec<Attack> {
         ("another pool", "3.5.3"),
         ("another app client", "3.5.3"),
         ("an ID token", "3.5.3"),
-        ("a disabled user", "4.1.5"),
+        ("a disabled user", "4.1.3"),
         ("a look-alike user", "4.2.1"),
     ];
     let good = || vec![call(&world.forged["good"])];

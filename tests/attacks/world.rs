@@ -32,10 +32,12 @@ pub(crate) enum On {
     Limited,
     /// Sessions rest for a minute at most.
     Idle,
-    /// A deployed build, told to use the embedded store.
+    /// A deployed build, told to use the embedded store, and cookies without `Secure`.
     Deployed,
     /// auth-api without allowed origins.
     NoOrigins,
+    /// `SESSION_COOKIE_HOST_PREFIX=true`.
+    Prefixed,
 }
 
 /// An answer, whatever the envelope.
@@ -97,6 +99,8 @@ pub(crate) struct World {
     pub(crate) of_disabled: String,
     /// Ada's on [`On::Idle`], rested for too long.
     pub(crate) rested: String,
+    /// A live session of Ada's on [`On::Prefixed`].
+    pub(crate) prefixed: String,
     /// Access tokens that are not what they claim, by the name of the trick; see [`forged`].
     pub(crate) forged: BTreeMap<&'static str, String>,
 }
@@ -144,7 +148,8 @@ impl World {
         sql(host, "UPDATE users SET status = 'disabled' WHERE id = 'usr-barbara'");
         let rested = sign_in(&hosts[&On::Idle]).await;
         sql(&hosts[&On::Idle], "UPDATE sessions SET last_seen = last_seen - 121000");
-        Self { hosts, stubs, session, logged_out, expired, of_disabled, rested, forged }
+        let prefixed = sign_in(&hosts[&On::Prefixed]).await;
+        Self { hosts, stubs, session, logged_out, expired, of_disabled, rested, prefixed, forged }
     }
 
     /// How many sessions a host's store holds.
@@ -267,7 +272,15 @@ fn settings() -> Vec<(On, Vec<(&'static str, &'static str)>)> {
         (On::Stalling, vec![UNLIMITED, ("UPSTREAM_TIMEOUT_MS", "200")]),
         (On::Limited, vec![("RATE_LIMIT_LOGINS_PER_MINUTE", "2")]),
         (On::Idle, vec![("SESSION_IDLE_SECONDS", "60")]),
-        (On::Deployed, vec![("AUTH_SYSTEM", "embedded"), ("SESSION_STORE", "embedded")]),
+        (
+            On::Deployed,
+            vec![
+                ("AUTH_SYSTEM", "embedded"),
+                ("SESSION_STORE", "embedded"),
+                ("SESSION_COOKIE_INSECURE", "true"),
+            ],
+        ),
+        (On::Prefixed, vec![UNLIMITED, ("SESSION_COOKIE_HOST_PREFIX", "true")]),
         (On::NoOrigins, vec![("ALLOWED_ORIGINS", "*")]),
     ]
 }

@@ -2,11 +2,15 @@
 //! and then, and processes that are killed in the middle. `make chaos` prints the figures.
 //!
 //! What must be nil is asserted: flags and sessions lost after a 200, sessions without Corbado's `success`, tokens that Corbado was
-//! asked about twice, invocations past their deadline, processes that stayed broken. A caller who hears of a failure tries
-//! again, as Corbado's pages, and Cognito, do.
+//! asked about twice, invocations past their deadline, processes that stayed broken; of updates that are made later, those that
+//! overwrite something newer, that nobody asked for, that stay in a queue. A caller who hears of a failure tries again, as
+//! Corbado's pages, and Cognito, do.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod full;
+mod later;
 mod plan;
+mod queue;
 mod standins;
 mod storm;
 
@@ -40,5 +44,6 @@ async fn faults_cost_time_and_nothing_else() {
         let report = storm.run(counts).await;
         println!("{report}\ntime: {:.0?}", Duration::from_secs(started.elapsed().as_secs()));
         assert_eq!(report.violations(), 0, "seed {seed}");
+        assert!(report.is_about_something(), "seed {seed}: nothing was deferred");
     }
 }

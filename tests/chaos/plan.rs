@@ -28,12 +28,22 @@ pub(crate) enum Fault {
     Closed,
     /// Done, and a process of the function that asked is killed.
     Killed,
+    /// Not done, and a process of the function that asked is killed.
+    KilledBefore,
 }
 
 impl Fault {
     /// Whether the system does what it is asked.
     pub(crate) fn is_done(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Failed | Self::Stalled | Self::ResetBefore | Self::Garbage)
+        !matches!(
+            self,
+            Self::Throttled
+                | Self::Failed
+                | Self::Stalled
+                | Self::ResetBefore
+                | Self::Garbage
+                | Self::KilledBefore
+        )
     }
 
     /// Whether the answer arrives whole, where there is somebody left to read it.
@@ -43,7 +53,7 @@ impl Fault {
 }
 
 /// Faults in a thousand requests.
-const RATES: [(Fault, u64); 11] = [
+const RATES: [(Fault, u64); 12] = [
     (Fault::Throttled, 20),
     (Fault::Failed, 20),
     (Fault::Stalled, 8),
@@ -55,6 +65,7 @@ const RATES: [(Fault, u64); 11] = [
     (Fault::OtherType, 10),
     (Fault::Closed, 15),
     (Fault::Killed, 3),
+    (Fault::KilledBefore, 2),
 ];
 
 /// A plan: the same for the same seed.
@@ -68,6 +79,14 @@ impl Plan {
         let mut hasher = DefaultHasher::new();
         (self.0, what).hash(&mut hasher);
         hasher.finish() % end
+    }
+
+    /// How often, beside all other faults, the update of a user's flags is throttled first: for longer than an action waits.
+    pub(crate) fn busy(self, user: &str) -> u32 {
+        match self.number(("busy", user), 16) {
+            0 => 3 + u32::try_from(self.number(("how long", user), 4)).unwrap(),
+            _ => 0,
+        }
     }
 
     /// What is done to the `attempt`-th request for `operation` on `subject`.

@@ -1,17 +1,19 @@
-//! The authentication system and Corbado, each behind what the plan does to its answers.
+//! The authentication system, Corbado and SQS, each behind what the plan does to its answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use domain::Timestamp;
 use serde_json::{Value, json};
 use tests::stub::{Reaction, Received, Stub, json};
 
 use crate::plan::{Fault, Plan};
+use crate::queue::Queue;
 
 /// How long the functions wait for an answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
@@ -19,8 +21,14 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
 /// What the systems know in the end.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    /// When each user's flag was set last, as the function said.
-    pub(crate) flags: HashMap<String, String>,
+    /// Users' flags.
+    pub(crate) flags: HashMap<String, Flag>,
+    /// How often something older was written over something newer.
+    pub(crate) overwritten: u64,
+    /// Users who switch MFA off as soon as somebody has looked at their flags once more.
+    pub(crate) about_to_switch_off: HashSet<String>,
+    /// The queue of SQS.
+    pub(crate) queue: Queue,
     /// Sessions by key: their users.
     pub(crate) sessions: HashMap<String, String>,
     /// How often a token was asked about, and whether a `success` was told.
@@ -29,7 +37,24 @@ pub(crate) struct Known {
     attempts: HashMap<(String, String), u32>,
 }
 
-/// Both systems.
+/// A user's flags.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Flag {
+    pub(crate) enabled: bool,
+    pub(crate) last: Timestamp,
+    /// The user switched it off: the newest state there is.
+    pub(crate) switched_off: bool,
+}
+
+impl Known {
+    /// The user switches MFA off, elsewhere.
+    pub(crate) fn switch_off(&mut self, user: &str) {
+        let last = SystemTime::now().into();
+        self.flags.insert(user.to_owned(), Flag { enabled: false, last, switched_off: true });
+    }
+}
+
+/// All systems.
 pub(crate) struct StandIns {
     pub(crate) known: Arc<Mutex<Known>>,
     pub(crate) stub: Stub,
@@ -45,6 +70,8 @@ impl StandIns {
             answer(&mut known, request, |operation, subject, attempt| {
                 if quiet.load(Ordering::Relaxed) {
                     Fault::None
+                } else if operation == "update-mfa" && attempt < plan.busy(subject) {
+                    Fault::Throttled
                 } else {
                     plan.fault(operation, subject, attempt)
                 }
@@ -61,35 +88,59 @@ impl StandIns {
 
 fn answer(known: &mut Known, request: &Received, fault: impl Fn(&str, &str, u32) -> Fault) -> Reaction {
     let body = request.json();
-    let operation = request.path.rsplit_once('/').map_or("", |(_, name)| name).to_owned();
+    let operation = match request.header("x-amz-target") {
+        "" => request.path.rsplit_once('/').map_or("", |(_, name)| name).to_owned(),
+        _ => request.operation().to_owned(),
+    };
     let subject = subject(&body);
     let attempt = known.attempts.entry((operation.clone(), subject.clone())).or_default();
     let fault = fault(&operation, &subject, *attempt);
     *attempt += 1;
     *known.faults.entry(fault).or_default() += 1;
-    let answer = if fault.is_done() { done(known, &request.path, &body, fault) } else { Value::Null };
+    let answer =
+        if fault.is_done() { done(known, &request.path, &operation, &body, fault) } else { Value::Null };
     react(fault, &answer, &subject)
 }
 
 /// Whom a request is about: `<function>/<number>`.
 fn subject(body: &Value) -> String {
     let text = |place: &str| body.pointer(place).and_then(Value::as_str);
-    let known = ["/id", "/username", "/session/user"].iter().find_map(|place| text(place));
-    known.unwrap_or_default().to_owned()
+    let message = text("/MessageBody").and_then(|it| events::Deferred::parse(it).ok());
+    let of_message = message.as_ref().map(|it| it.intent.user.as_str());
+    let places = ["/id", "/username", "/session/user", "/ReceiptHandle"];
+    places.iter().find_map(|place| text(place)).or(of_message).unwrap_or_default().to_owned()
 }
 
-fn done(known: &mut Known, path: &str, body: &Value, fault: Fault) -> Value {
+fn done(known: &mut Known, path: &str, operation: &str, body: &Value, fault: Fault) -> Value {
+    if path == "/" {
+        return known.queue.answer(operation, body);
+    }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     match path {
         "/users/find" => {
             let id = text(&body["id"]);
-            let enabled = known.flags.contains_key(&id);
+            let flag = known.flags.get(&id).copied();
+            // Between a look and the write.
+            if known.about_to_switch_off.remove(&id) {
+                known.switch_off(&id);
+            }
+            let enabled = flag.is_some_and(|flag| flag.enabled);
             let method = enabled.then_some("passkey");
+            let last = flag.map(|flag| flag.last.to_string());
             json!({"user": {"id": id, "status": "active", "displayName": "Somebody", "email": null,
-                "mfa": {"enabled": enabled, "preferredMethod": method}}})
+                "mfa": {"enabled": enabled, "preferredMethod": method, "lastUpdate": last}}})
         }
         "/users/update-mfa" => {
-            known.flags.entry(text(&body["id"])).or_insert(text(&body["mfa"]["lastUpdate"]));
+            let last = Timestamp::parse(&text(&body["mfa"]["lastUpdate"])).unwrap();
+            let before = known.flags.get(&text(&body["id"]));
+            let newer = before.is_some_and(|flag| flag.last > last);
+            let stays = (body["onlyIfDisabled"] == true && before.is_some_and(|flag| flag.enabled))
+                || (body["unlessNewer"] == true && newer);
+            if !stays {
+                known.overwritten += u64::from(newer);
+                let flag = Flag { enabled: true, last, switched_off: false };
+                known.flags.insert(text(&body["id"]), flag);
+            }
             json!({})
         }
         "/sessions/create" => {
@@ -135,15 +186,24 @@ fn react(fault: Fault, answer: &Value, subject: &str) -> Reaction {
         Fault::Stalled => late(Reaction::Reset),
         Fault::DoneLate => late(json(200, answer)),
         Fault::ResetBefore | Fault::ResetAfter => Reaction::Reset,
+        Fault::KilledBefore => {
+            kill_one(function(subject));
+            Reaction::Reset
+        }
         Fault::Truncated => raw(1),
         Fault::Closed => raw(0),
         Fault::Garbage => Reaction::Answer(200, vec![("content-type", "text/html".into())], "<html>".into()),
         Fault::OtherType => Reaction::Answer(200, vec![("content-type", "text/plain".into())], body),
         Fault::Killed => {
-            kill_one(subject.split_once('/').map_or("", |(function, _)| function));
+            kill_one(function(subject));
             json(200, answer)
         }
     }
+}
+
+/// The function that asked about a subject.
+fn function(subject: &str) -> &str {
+    subject.split_once('/').map_or("", |(function, _)| function)
 }
 
 /// Kills a process of a function: one that this test has started.

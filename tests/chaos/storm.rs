@@ -1,21 +1,22 @@
 //! The calls that are made while things go wrong, and what is counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use domain::SessionId;
+use domain::{SessionId, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
 use tests::api::login;
 use tests::host::TestHost;
 
+use crate::later::{self, Later, Put};
 use crate::plan::Plan;
-use crate::standins::{StandIns, TIMEOUT};
+use crate::standins::{Known, StandIns, TIMEOUT};
 
 /// How long an invocation may take.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -29,22 +30,26 @@ pub(crate) struct Counts {
     pub(crate) challenges: u64,
 }
 
-/// Two hosts on the same systems: sessions in the embedded store, and in the authentication system.
+/// Hosts on the same systems: sessions in the embedded store, and in the authentication system; and two whose updates wait in
+/// queues.
 pub(crate) struct Storm {
-    plan: Plan,
-    systems: StandIns,
+    pub(crate) plan: Plan,
+    pub(crate) systems: StandIns,
     embedded: TestHost,
     remote: TestHost,
-    seen: Mutex<Seen>,
+    pub(crate) later: Later,
+    pub(crate) seen: Mutex<Seen>,
 }
 
 /// What the callers saw.
 #[derive(Debug, Default)]
-struct Seen {
-    calls: BTreeMap<&'static str, Vec<Duration>>,
-    timed_out: u64,
-    ended: u64,
-    appended: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) calls: BTreeMap<&'static str, Vec<Duration>>,
+    pub(crate) timed_out: u64,
+    pub(crate) ended: u64,
+    pub(crate) workers_ended: u64,
+    /// What was asked of post-append, by user.
+    pub(crate) asked: HashMap<String, Asked>,
     /// (session id, user) of each login that was answered with 200.
     by_page: Vec<(String, String)>,
     by_action: Vec<(String, String)>,
@@ -55,10 +60,19 @@ struct Seen {
     skewed_in: u64,
 }
 
+/// One user's append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) from: Timestamp,
+    /// When it was answered with 200, and whether that was a promise.
+    pub(crate) answered: Option<(Timestamp, bool)>,
+}
+
 /// The figures.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     flags_lost: u64,
+    put: Put,
     without_success: u64,
     sessions_lost: u64,
     asked_twice: u64,
@@ -77,6 +91,12 @@ impl Report {
             + self.past_deadline
             + self.stayed_broken
             + self.changed_mind
+            + self.put.violations()
+    }
+
+    /// Whether there was anything that could have gone wrong later.
+    pub(crate) fn is_about_something(&self) -> bool {
+        self.put.deferred > 0 && self.put.newer > 0
     }
 }
 
@@ -89,6 +109,7 @@ impl fmt::Display for Report {
         writeln!(f, "invocations past their deadline: {}", self.past_deadline)?;
         writeln!(f, "processes that stayed broken: {}", self.stayed_broken)?;
         writeln!(f, "answers to Cognito that changed: {}", self.changed_mind)?;
+        writeln!(f, "{}", self.put)?;
         f.write_str(&self.told)
     }
 }
@@ -106,8 +127,8 @@ impl Storm {
         let systems = StandIns::start(plan).await;
         let url = systems.stub.url();
         let timeout = TIMEOUT.as_millis().to_string();
-        let host = async |store: &str| {
-            let settings = [
+        let host = async |store: &str, more: &[(&str, &str)], names: &[&'static str], deadline| {
+            let mut settings = vec![
                 ("AUTH_SYSTEM", "rest"),
                 ("AUTH_SYSTEM_URL", &url),
                 ("AUTH_SYSTEM_BEARER_TOKEN", "chaos"),
@@ -117,20 +138,32 @@ impl Storm {
                 ("UPSTREAM_TIMEOUT_MS", &timeout),
                 ("RATE_LIMIT_LOGINS_PER_MINUTE", "0"),
             ];
-            let functions = sandbox::FUNCTIONS.map(|name| (name, tests::binaries().join(name)));
-            TestHost::with_functions(&functions, &settings, DEADLINE).await
+            settings.extend(more);
+            let functions: Vec<_> = names.iter().map(|name| (*name, tests::binaries().join(name))).collect();
+            TestHost::with_functions(&functions, &settings, deadline).await
         };
-        let (embedded, remote) = (host("embedded").await, host("rest").await);
-        Self { plan, systems, embedded, remote, seen: Mutex::default() }
+        let all = &sandbox::FUNCTIONS;
+        let (embedded, remote) =
+            (host("embedded", &[], all, DEADLINE).await, host("rest", &[], all, DEADLINE).await);
+        let queue = format!("{url}/000000000000/deferred.fifo");
+        let later = Later::start(
+            host("embedded", &later::on_a_laptop(), &["post-append"], later::DEADLINE).await,
+            host("embedded", &later::on_sqs(&queue, &url), &["post-append"], later::DEADLINE).await,
+        );
+        later.plant(&systems);
+        Self { plan, systems, embedded, remote, later, seen: Mutex::default() }
     }
 
     pub(crate) async fn run(&self, counts: Counts) -> Report {
         let logins = counts.logins / 2;
-        let appends = iter(0..counts.appends).for_each_concurrent(6, |number| self.append(number));
+        let appends = async {
+            iter(0..counts.appends).for_each_concurrent(8, |number| self.append(number)).await;
+            self.later.no_more();
+        };
         let pages = iter(0..logins).for_each_concurrent(5, |number| self.by_page(number));
         let actions = iter(logins..counts.logins).for_each_concurrent(5, |number| self.by_action(number));
         let challenges = iter(0..counts.challenges).for_each_concurrent(4, |number| self.challenge(number));
-        let all = async { tokio::join!(appends, pages, actions, challenges) };
+        let all = async { tokio::join!(appends, pages, actions, challenges, self.deliver()) };
         tokio::select! {
             _ = all => {}
             () = self.lock_stores() => {}
@@ -139,6 +172,8 @@ impl Storm {
         // A lock that is still held is the storm's.
         tokio::time::sleep(TIMEOUT + Duration::from_millis(400)).await;
         let stayed_broken = self.broken().await;
+        // On a busy machine even that may have been put off.
+        self.deliver().await;
         self.report(stayed_broken)
     }
 
@@ -146,7 +181,8 @@ impl Storm {
     async fn lock_stores(&self) {
         for turn in 0u64.. {
             tokio::time::sleep(Duration::from_millis(1500 + self.plan.number(("lock", turn), 2000))).await;
-            let host = if turn % 2 == 0 { &self.embedded } else { &self.remote };
+            let hosts = [&self.embedded, &self.remote, &self.later.laptop];
+            let host = hosts[usize::try_from(turn % 3).unwrap()];
             let path = host.store.path().to_owned();
             let hold = move || {
                 let store = rusqlite::Connection::open(path).unwrap();
@@ -161,10 +197,21 @@ impl Storm {
 
     /// Invokes a function, and counts what does not answer.
     async fn invoke(&self, host: &TestHost, function: &'static str, event: String) -> Option<Value> {
+        self.invoke_as(function, host, function, event).await
+    }
+
+    /// The same, counted under a name.
+    pub(crate) async fn invoke_as(
+        &self,
+        name: &'static str,
+        host: &TestHost,
+        function: &'static str,
+        event: String,
+    ) -> Option<Value> {
         let started = Instant::now();
         let invoked = host.invoke(function, event).await;
         let mut seen = self.seen.lock().unwrap();
-        seen.calls.entry(function).or_default().push(started.elapsed());
+        seen.calls.entry(name).or_default().push(started.elapsed());
         match (invoked.function_error, invoked.payload["errorType"].as_str()) {
             (None, _) => Some(invoked.payload),
             (Some(_), Some("Sandbox.Timedout")) => {
@@ -173,6 +220,7 @@ impl Storm {
             }
             (Some(_), Some("Runtime.ExitError")) => {
                 seen.ended += 1;
+                seen.workers_ended += u64::from(name == later::WORKER);
                 None
             }
             // An error of a trigger is an answer, too.
@@ -188,12 +236,22 @@ impl Storm {
     async fn append(&self, number: u64) {
         let user = format!("post-append/{number}");
         let event = json!({"username": user}).to_string();
+        let host =
+            [&self.embedded, &self.later.laptop, &self.later.sqs][usize::try_from(number % 3).unwrap()];
+        let now = || Timestamp::from(SystemTime::now());
+        let asked = Asked { from: now(), answered: None };
+        self.seen.lock().unwrap().asked.insert(user.clone(), asked);
         for _ in 0..ATTEMPTS {
-            let answer = self.invoke(&self.embedded, "post-append", event.clone()).await;
-            if answer.is_some_and(|answer| answer["statusCode"] == 200) {
-                self.seen.lock().unwrap().appended.push(user);
-                return;
+            let answer = self.invoke(host, "post-append", event.clone()).await;
+            let Some(answer) = answer.filter(|answer| answer["statusCode"] == 200) else { continue };
+            let deferred = answer["body"] == json!({"deferred": true});
+            assert!(deferred || answer["body"] == json!({}), "{answer}");
+            let asked = Asked { answered: Some((now(), deferred)), ..asked };
+            self.seen.lock().unwrap().asked.insert(user.clone(), asked);
+            if !number.is_multiple_of(3) {
+                self.change_later(&user, deferred);
             }
+            return;
         }
         self.gave_up("post-append");
     }
@@ -332,15 +390,17 @@ impl Storm {
                 }
                 self.login(function, number)
             };
-            let append = json!({"username": user("post-append")}).to_string();
+            let append = |host: &str| json!({"username": user("post-append") + host}).to_string();
             let by_action = json!({"signedPasskeyData": token("post-login").token}).to_string();
             let by_page = login(&token("auth-api").token).into_event().to_string();
-            let (append, action, page) = tokio::join!(
-                self.invoke(&self.embedded, "post-append", append),
+            let (append, action, page, laptop, sqs) = tokio::join!(
+                self.invoke(&self.embedded, "post-append", append("")),
                 self.invoke(&self.remote, "post-login", by_action),
                 self.invoke(&self.embedded, "auth-api", by_page),
+                self.invoke(&self.later.laptop, "post-append", append("-laptop")),
+                self.invoke(&self.later.sqs, "post-append", append("-sqs")),
             );
-            for answer in [append, action, page] {
+            for answer in [append, action, page, laptop, sqs] {
                 if answer.as_ref().is_none_or(|answer| answer["statusCode"] != 200) {
                     println!("after the storm: {answer:?}");
                     broken += 1;
@@ -353,6 +413,7 @@ impl Storm {
     fn report(&self, stayed_broken: u64) -> Report {
         let seen = self.seen.lock().unwrap();
         let known = self.systems.known.lock().unwrap();
+        let put = self.later.judge(&seen, &known);
         let users_told: HashSet<String> = known
             .tokens
             .iter()
@@ -397,7 +458,7 @@ impl Storm {
         let faults: BTreeMap<_, _> = known.faults.iter().collect();
         told += &format!(
             "appended: {}, logged in: {} by pages, {} by the action, refused: {}, right answers to Cognito: {}\n",
-            seen.appended.len(),
+            seen.asked.values().filter(|asked| asked.answered.is_some()).count(),
             seen.by_page.len(),
             seen.by_action.len(),
             seen.refused,
@@ -405,7 +466,8 @@ impl Storm {
         );
         told += &format!("processes killed in an invocation: {}; requests by fault: {faults:?}", seen.ended);
         Report {
-            flags_lost: count(seen.appended.iter().filter(|user| !known.flags.contains_key(*user)).count()),
+            flags_lost: count(lost_flags(&seen, &known)),
+            put,
             without_success: count(without + wrongly_right.count()) + seen.skewed_in,
             sessions_lost: count(lost_pages.count() + lost_actions.count()),
             asked_twice: count(twice.count()),
@@ -415,4 +477,10 @@ impl Storm {
             told,
         }
     }
+}
+
+/// Users who were told that it is done, or will be, and whose flag is not set; unless they switched it off since.
+fn lost_flags(seen: &Seen, known: &Known) -> usize {
+    let is_there = |user: &str| known.flags.get(user).is_some_and(|flag| flag.enabled || flag.switched_off);
+    seen.asked.iter().filter(|(user, asked)| asked.answered.is_some() && !is_there(user)).count()
 }

@@ -138,9 +138,13 @@ impl State {
             "users.findByIdentifier" => json!({"users": self.by_identifier(text("identifier"))}),
             "users.updateMfa" => {
                 let only_if_disabled = body["onlyIfDisabled"] == true;
-                if let Some(account) =
-                    self.by_id(text("id")).filter(|account| !(only_if_disabled && account.mfa_enabled))
-                {
+                // RFC 3339 in UTC with milliseconds: in order of time as texts, too.
+                let newer = |account: &Account| {
+                    body["unlessNewer"] == true
+                        && account.last_update.as_deref() > body["mfa"]["lastUpdate"].as_str()
+                };
+                let stays = |account: &Account| (only_if_disabled && account.mfa_enabled) || newer(account);
+                if let Some(account) = self.by_id(text("id")).filter(|account| !stays(account)) {
                     account.mfa_enabled = true;
                     account.preferred_method = body["mfa"]["preferredMethod"].as_str().map(str::to_owned);
                     account.last_update = body["mfa"]["lastUpdate"].as_str().map(str::to_owned);

@@ -186,7 +186,8 @@ impl UserDirectory for Directory {
         })
     }
 
-    /// AdminUpdateUserAttributes, then AdminSetUserMFAPreference where one is configured. Each can be repeated.
+    /// AdminUpdateUserAttributes, then AdminSetUserMFAPreference where one is configured. Each can be repeated. Neither takes a
+    /// condition, so `unless_newer` rests on the look just before.
     async fn update_mfa(&self, id: &UserIdentifier, update: &MfaUpdate) -> Result<(), Unavailable> {
         let names = &self.attributes;
         let flags = [

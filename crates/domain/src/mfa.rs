@@ -33,6 +33,9 @@ pub struct MfaUpdate {
     pub at: Timestamp,
     /// Write even where MFA is marked as enabled; otherwise an update that comes second changes nothing.
     pub policy: MfaPolicy,
+    /// Write nothing where the last update is later than `at`: this one comes late. Directories that can look and write at
+    /// once do so; Cognito cannot.
+    pub unless_newer: bool,
 }
 
 impl MfaState {
@@ -42,13 +45,16 @@ impl MfaState {
             MfaPolicy::Keep => !self.other_factor && (!self.enabled || self.unfinished),
             MfaPolicy::PreferPasskey => !self.enabled || !self.prefers_passkey || self.unfinished,
         };
-        needed.then_some(MfaUpdate { at: now, policy })
+        needed.then_some(MfaUpdate { at: now, policy, unless_newer: false })
     }
 
     /// Decides the same about a passkey that was created at `at`, a while ago: what was written since then stays.
     pub fn after_earlier_passkey(&self, policy: MfaPolicy, at: Timestamp) -> Option<MfaUpdate> {
         let newer = self.last_update.is_some_and(|last| last > at || (last == at && !self.unfinished));
-        if newer { None } else { self.after_passkey(policy, at) }
+        if newer {
+            return None;
+        }
+        Some(MfaUpdate { unless_newer: true, ..self.after_passkey(policy, at)? })
     }
 }
 
@@ -96,6 +102,9 @@ mod tests {
             let update = state.after_earlier_passkey(MfaPolicy::Keep, at(10));
             assert_eq!(update.is_some(), expected, "{last:?} {unfinished}");
             assert!(update.is_none_or(|update| update.at == at(10)), "the time of the passkey, not of now");
+            // Between the look and the write there may come something newer.
+            assert!(update.is_none_or(|update| update.unless_newer));
         }
+        assert!(!MfaState::default().after_passkey(MfaPolicy::Keep, at(10)).unwrap().unless_newer);
     }
 }

@@ -72,7 +72,7 @@ impl<Q: Deferrals> Later<Q> {
     }
 
     /// Works through a batch, in order, and returns the ids of the messages to deliver again. After one that failed, no later one
-    /// of the same user is tried.
+    /// of the same user is tried; one without our seal holds up nobody, whomever it names.
     pub(crate) async fn work_through(
         &self,
         users: &impl UserDirectory,
@@ -94,7 +94,9 @@ impl<Q: Deferrals> Later<Q> {
                 lambda::telemetry::log_message_left(&cause, message.deliveries);
                 self.put_off(&message).await;
                 left.push(message.id);
-                stuck.extend(group);
+                if matches!(cause, Left::Unavailable(_)) {
+                    stuck.extend(group);
+                }
             }
             tokio::time::sleep_until(next).await;
         }

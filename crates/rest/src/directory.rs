@@ -124,6 +124,9 @@ struct Update<'a> {
     id: &'a str,
     mfa: Marks,
     only_if_disabled: bool,
+    /// Left out where it is not so: systems that do not know it yet are asked as ever.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unless_newer: bool,
 }
 
 #[derive(Serialize)]
@@ -157,6 +160,7 @@ impl UserDirectory for AuthSystem {
             id: id.as_str(),
             mfa: Marks { enabled: true, preferred_method: PASSKEY, last_update: update.at.to_string() },
             only_if_disabled: update.policy == MfaPolicy::Keep,
+            unless_newer: update.unless_newer,
         };
         let Done {} = self.perform(UPDATE_MFA, &arguments).await?;
         Ok(())

@@ -84,14 +84,15 @@ impl UserDirectory for Store {
 
     async fn update_mfa(&self, id: &UserIdentifier, update: &MfaUpdate) -> Result<(), Unavailable> {
         let id = id.clone();
-        let MfaUpdate { at, policy } = *update;
+        let MfaUpdate { at, policy, unless_newer } = *update;
         self.write(move |store| {
             // Of two updates at the same time the second finds the flags set, and changes nothing.
             let prefer = policy == MfaPolicy::PreferPasskey;
             store.execute(
                 "UPDATE users SET mfa_enabled = 1, preferred_mfa = 'passkey', last_mfa_update = ?2
-                 WHERE id = ?1 AND (mfa_enabled = 0 OR (?3 AND preferred_mfa IS NOT 'passkey'))",
-                params![id.as_str(), at.as_millis(), prefer],
+                 WHERE id = ?1 AND (mfa_enabled = 0 OR (?3 AND preferred_mfa IS NOT 'passkey'))
+                     AND NOT (?4 AND coalesce(last_mfa_update, 0) > ?2)",
+                params![id.as_str(), at.as_millis(), prefer, unless_newer],
             )?;
             Ok(())
         })
