@@ -32,16 +32,7 @@ async fn sqlite_is_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory);
     store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
-    let users = suites::Users {
-        active: "usr-ada".into(),
-        active_email: "ada@example.com".into(),
-        second: "usr-twin-1".into(),
-        disabled: "usr-alan".into(),
-        force_change: "usr-linus".into(),
-        unverified_email: "barbara@example.com".into(),
-        shared_email: "twin@example.com".into(),
-    };
-    suites::directory(Arc::new(store), &users).await;
+    suites::directory(Arc::new(store), &suites::Users::demo()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,17 +85,8 @@ async fn call(system: &rest::AuthSystem, operation: &str) -> Result<(), Unavaila
 
 async fn keeps_the_contract(proof: Proof, credential: (&str, &str)) -> Vec<tests::stub::Received> {
     let stub = AuthSystem::start(proof).await;
-    let users = suites::Users {
-        active: "usr-ada".into(),
-        active_email: "ada@example.com".into(),
-        second: "usr-twin-1".into(),
-        disabled: "usr-alan".into(),
-        force_change: "usr-linus".into(),
-        unverified_email: "barbara@example.com".into(),
-        shared_email: "twin@example.com".into(),
-    };
     let system = Arc::new(system(&stub.url(), credential));
-    suites::directory(Arc::clone(&system), &users).await;
+    suites::directory(Arc::clone(&system), &suites::Users::demo()).await;
     suites::session_store(Arc::clone(&system)).await;
     suites::idle_sessions(&*system).await;
     assert_eq!(stub.faults(), [""; 0]);

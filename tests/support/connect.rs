@@ -88,14 +88,9 @@ impl TestConnect {
         answer["verificationResult"].as_str().unwrap().to_owned()
     }
 
-    /// A browser with an authenticator, and no memory yet.
+    /// A browser on its pages.
     pub fn browser(&self) -> Browser {
-        Browser {
-            api: format!("{}/fapi/v2/connect", self.url()),
-            process: None,
-            client: None,
-            authenticator: Authenticator::default(),
-        }
+        Browser::new(&self.url())
     }
 }
 
@@ -121,6 +116,16 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// A browser on the pages of `url`, with an authenticator, and no memory yet.
+    pub fn new(url: &str) -> Self {
+        Self {
+            api: format!("{url}/fapi/v2/connect"),
+            process: None,
+            client: None,
+            authenticator: Authenticator::default(),
+        }
+    }
+
     /// Calls a route of the Frontend API.
     pub async fn call(&self, route: &str, body: Value) -> (u16, Value) {
         let mut headers = vec![

@@ -11,7 +11,6 @@ use sandbox::pool::NamedPool;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::authenticator::Authenticator;
 use crate::connect::{Browser, Reply, send};
 use crate::dynamodb::create_table;
 use crate::emulator::{Emulator, create_app_client, create_pool, create_user, set_triggers};
@@ -84,12 +83,7 @@ impl TestLaptop {
 
     /// A browser without a screen, for the components' part.
     pub fn browser(&self) -> Browser {
-        Browser {
-            api: format!("{}/fapi/v2/connect", self.url()),
-            process: None,
-            client: None,
-            authenticator: Authenticator::default(),
-        }
+        Browser::new(&self.url())
     }
 
     /// Asks for a connect token with a bearer.

@@ -28,6 +28,21 @@ pub struct Users {
     pub shared_email: String,
 }
 
+impl Users {
+    /// The demo users.
+    pub fn demo() -> Self {
+        Self {
+            active: "usr-ada".into(),
+            active_email: "ada@example.com".into(),
+            second: "usr-twin-1".into(),
+            disabled: "usr-alan".into(),
+            force_change: "usr-linus".into(),
+            unverified_email: "barbara@example.com".into(),
+            shared_email: "twin@example.com".into(),
+        }
+    }
+}
+
 fn id(text: &str) -> UserIdentifier {
     UserIdentifier::new(text).unwrap()
 }
