@@ -576,6 +576,24 @@ async fn a_real_client_keeps_the_cookie() {
     assert_eq!(statuses.await.unwrap(), [401, 200, 200, 200, 204, 401]);
 }
 
+/// A limiter that is down holds up logins only where it is told to; the log says so in either case.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limiter_that_is_down_is_told() {
+    for (setting, status, message) in [("allow", 200, "no rate limit"), ("refuse-logins", 500, "invocation")]
+    {
+        let host = TestHost::start(&[("RATE_LIMIT_WHEN_UNAVAILABLE", setting)]).await;
+        let store = rusqlite::Connection::open(host.store.path()).unwrap();
+        let down = "CREATE TRIGGER down BEFORE INSERT ON rates BEGIN SELECT RAISE(ABORT, 'planted'); END";
+        store.execute_batch(down).unwrap();
+        let answer = login(&token("signed-passkey-data")).send(&host).await;
+        assert_eq!(answer.status, status, "{setting}");
+        let log = host.log_with(message).await;
+        let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let line = lines.iter().find(|line| line["message"] == message).unwrap();
+        assert!(line["cause"].as_str().unwrap().starts_with("embedded: "), "{line}");
+    }
+}
+
 /// What is secret or personal appears in no line.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_is_logged() {

@@ -108,7 +108,10 @@ async fn hit(
         Ok(Rate::Within) => Ok(()),
         Ok(Rate::Exceeded { retry_after }) => Err(Held::Exceeded(retry_after)),
         Err(cause) if needed => Err(Held::Unavailable(cause)),
-        Err(_) => Ok(()),
+        Err(cause) => {
+            lambda::telemetry::log_not_limited(&cause);
+            Ok(())
+        }
     }
 }
 

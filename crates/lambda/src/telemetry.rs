@@ -346,6 +346,11 @@ pub fn log_message_left(cause: &dyn fmt::Display, deliveries: u32) {
     tracing::warn!(target: TARGET, cause = %cause, deliveries, "message left in the queue");
 }
 
+/// Logs why a call was let through without being counted.
+pub fn log_not_limited(cause: &dyn fmt::Display) {
+    tracing::warn!(target: TARGET, cause = %cause, "no rate limit");
+}
+
 /// Logs that a function cannot start.
 pub(crate) fn log_start_failure(problems: &settings::Problems) {
     tracing::error!(target: TARGET, cause = %problems, "the configuration is not valid");
