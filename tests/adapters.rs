@@ -832,8 +832,8 @@ async fn the_pools_keys_are_kept_and_follow_a_rotation() {
     assert_eq!(after(old, 1).await, (Ok(true), 2));
     assert_eq!(after(made_up, 2).await, (Ok(false), 2));
     assert_eq!(after(new, 60).await, (Ok(false), 2));
-    // Once a minute is over a failing fetch loses nothing that is known.
-    assert_eq!(after(new, 61).await, (Ok(false), 3));
+    // Once a minute is over there is another fetch. It fails, and loses nothing that is known.
+    assert_eq!(after(new, 61).await, (Err(Reason::Unreadable), 3));
     assert_eq!(after(old, 62).await, (Ok(true), 3));
     assert_eq!(after(new, 121).await, (Ok(true), 4));
     assert_eq!(after(old, 122).await, (Ok(false), 4));

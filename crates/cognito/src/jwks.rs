@@ -57,7 +57,8 @@ impl Jwks {
         Self { https: https.clone(), url, kept: Mutex::default() }
     }
 
-    /// Finds a key. `None` if the pool has no such key; an error if the pool could not be asked and no key is known yet.
+    /// Finds a key. `None` if the pool has no such key, as far as was asked in the last minute; an error if it could not be
+    /// asked, or no key is known yet.
     pub(crate) async fn key(&self, kid: &str, now: Timestamp) -> Result<Option<DecodingKey>, Unavailable> {
         let mut kept = self.kept.lock().await;
         if let Some(key) = kept.keys.get(kid) {
@@ -73,12 +74,8 @@ impl Jwks {
             };
         }
         kept.asked = Some(now);
-        match self.fetch().await {
-            Ok(keys) => kept.keys = keys,
-            // The keys that are known stay good.
-            Err(cause) if kept.keys.is_empty() => return Err(cause),
-            Err(_) => {}
-        }
+        // Where that fails, the keys that are known stay good.
+        kept.keys = self.fetch().await?;
         Ok(kept.keys.get(kid).cloned())
     }
 
