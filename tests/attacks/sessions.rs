@@ -27,7 +27,9 @@ fn sessions(world: &World) -> Vec<Attack> {
     let connect =
         |session: &str| page(Call::post(CONNECT, &json!({"type": "passkey-append"})).session(session));
     let mut swapped = id.clone().into_bytes();
-    swapped.swap(3, 30);
+    // The first that is not like the fourth: two of a kind would be the id itself.
+    let other = (4..42).find(|&at| swapped[at] != swapped[3]).unwrap();
+    swapped.swap(3, other);
     let flipped = if id.ends_with('A') { format!("{}E", &id[..42]) } else { format!("{}A", &id[..42]) };
     let key: String = key_of(id);
     vec![
