@@ -86,6 +86,7 @@ mod tests {
             );
         }
     }
+
     #[test]
     fn what_was_written_since_stays() {
         let at = Timestamp::from_secs;

@@ -83,14 +83,19 @@ impl<Q: Deferrals> Later<Q> {
         let mut left = Vec::new();
         let mut stuck = Vec::new();
         for message in messages {
-            let group = Deferred::parse(&message.body).map(|deferred| deferred.intent.group()).ok();
+            let deferred = Deferred::parse(&message.body);
+            let group = deferred.as_ref().map(|deferred| deferred.intent.group()).ok();
             let late = deadline.is_some_and(|deadline| Instant::now() + RESERVE > deadline);
             if late || group.as_ref().is_some_and(|group| stuck.contains(group)) {
                 left.push(message.id);
                 continue;
             }
             let next = tokio::time::Instant::now() + self.pace;
-            if let Err(cause) = self.apply(users, policy, &message.body).await {
+            let applied = match deferred {
+                Ok(deferred) => self.apply(users, policy, deferred).await,
+                Err(unreadable) => Err(unreadable.into()),
+            };
+            if let Err(cause) = applied {
                 lambda::telemetry::log_message_left(&cause, message.deliveries);
                 self.put_off(&message).await;
                 left.push(message.id);
@@ -104,8 +109,12 @@ impl<Q: Deferrals> Later<Q> {
     }
 
     /// Sets the flags as they would have been set then, unless they were changed since.
-    async fn apply(&self, users: &impl UserDirectory, policy: MfaPolicy, body: &str) -> Result<(), Left> {
-        let deferred = Deferred::parse(body)?;
+    async fn apply(
+        &self,
+        users: &impl UserDirectory,
+        policy: MfaPolicy,
+        deferred: Deferred,
+    ) -> Result<(), Left> {
         if !self.is_sealed(&deferred).await? {
             return Err(Left::Seal);
         }

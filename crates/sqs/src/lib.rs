@@ -45,10 +45,8 @@ impl Deferrals for Queue {
             .message_group_id(intent.group())
             .message_deduplication_id(intent.name())
             .message_body(message);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failure::sdk_unavailable(SYSTEM, &error, |_| None)),
-        }
+        request.send().await.map_err(|error| failure::sdk_unavailable(SYSTEM, &error, |_| None))?;
+        Ok(())
     }
 
     /// ChangeMessageVisibility.
@@ -60,9 +58,7 @@ impl Deferrals for Queue {
             .queue_url(&self.url)
             .receipt_handle(receipt)
             .visibility_timeout(seconds);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failure::sdk_unavailable(SYSTEM, &error, |_| None)),
-        }
+        request.send().await.map_err(|error| failure::sdk_unavailable(SYSTEM, &error, |_| None))?;
+        Ok(())
     }
 }
