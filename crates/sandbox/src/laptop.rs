@@ -193,29 +193,25 @@ fn auth_api_of_pool(
 ) -> Option<function::Settings> {
     let mut settings = functions.iter().find(|it| it.name == "auth-api")?.clone();
     settings.name = crate::demo::FOR_POOL.to_owned();
-    if named.is_some() {
-        // Pool, region and credentials are in the environment.
-        let pairs =
-            [("AUTH_SYSTEM", "cognito"), ("SESSION_STORE", "embedded"), ("COGNITO_CHECK_REVOCATION", "true")];
-        settings.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        return Some(settings);
-    }
     let url = format!("http://127.0.0.1:{port}/pool");
-    let pairs = [
-        ("AUTH_SYSTEM", "cognito".to_owned()),
-        ("SESSION_STORE", "embedded".to_owned()),
-        ("USER_POOL_ID", pool::POOL_ID.to_owned()),
-        ("USER_POOL_CLIENT_ID", pool::CLIENT_ID.to_owned()),
-        ("COGNITO_CHECK_REVOCATION", "true".to_owned()),
-        ("COGNITO_JWKS_URL", format!("{url}/.well-known/jwks.json")),
-        ("AWS_REGION", pool::REGION.to_owned()),
-        ("AWS_ACCESS_KEY_ID", "sandbox".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "sandbox".to_owned()),
-        ("AWS_ENDPOINT_URL", url),
-    ];
-    // A profile or a session of a real account must not get in the way.
-    settings.environment.retain(|name, _| !name.starts_with("AWS_"));
-    settings.environment.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+    let keys = format!("{url}/.well-known/jwks.json");
+    let mut pairs =
+        vec![("AUTH_SYSTEM", "cognito"), ("SESSION_STORE", "embedded"), ("COGNITO_CHECK_REVOCATION", "true")];
+    // A named pool, its region and credentials are in the environment.
+    if named.is_none() {
+        // A profile or a session of a real account must not get in the way.
+        settings.environment.retain(|name, _| !name.starts_with("AWS_"));
+        pairs.extend([
+            ("USER_POOL_ID", pool::POOL_ID),
+            ("USER_POOL_CLIENT_ID", pool::CLIENT_ID),
+            ("COGNITO_JWKS_URL", &keys),
+            ("AWS_REGION", pool::REGION),
+            ("AWS_ACCESS_KEY_ID", "sandbox"),
+            ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+            ("AWS_ENDPOINT_URL", &url),
+        ]);
+    }
+    settings.environment.extend(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     Some(settings)
 }
 

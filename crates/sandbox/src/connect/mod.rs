@@ -164,6 +164,10 @@ impl Connect {
     /// A user's passkeys as manage/list shows them; `None` if the store fails.
     pub(crate) fn passkeys(&self, identifier: &str) -> Option<Vec<serde_json::Value>> {
         let Some(user) = self.0.store.user(identifier).ok()? else { return Some(Vec::new()) };
+        self.passkeys_of(&user)
+    }
+
+    fn passkeys_of(&self, user: &store::User) -> Option<Vec<serde_json::Value>> {
         let passkeys = self.0.store.passkeys(&user.id).ok()?;
         Some(passkeys.iter().map(frontend::shown).collect())
     }
@@ -171,7 +175,7 @@ impl Connect {
     /// All users with their passkeys, as the inspector shows those of whom it knows no more; `None` if the store fails.
     pub(crate) fn users(&self) -> Option<Vec<serde_json::Value>> {
         let users = self.0.store.users().ok()?.into_iter().map(|user| {
-            let passkeys = self.passkeys(&user.identifier)?;
+            let passkeys = self.passkeys_of(&user)?;
             Some(serde_json::json!({
                 "id": user.identifier,
                 "username": user.identifier,

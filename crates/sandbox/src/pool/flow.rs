@@ -95,7 +95,7 @@ impl Inner {
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("USERNAME".to_owned(), Value::from(user_name));
         }
-        let session = format!("{}{}", self.random()?, self.random()?);
+        let session = format!("{}{}", random_name()?, random_name()?);
         let flow =
             Flow { user_name: user_name.to_owned(), rounds, private, until: Instant::now() + LIFETIME };
         let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,10 +105,6 @@ impl Inner {
         }
         flows.insert(session.clone(), flow);
         Ok(json!({"ChallengeName": CUSTOM_CHALLENGE, "ChallengeParameters": shown, "Session": session}))
-    }
-
-    fn random(&self) -> Result<String, Fault> {
-        random_name().map_err(|_| Fault::internal())
     }
 
     /// Asks the function; what is no proper answer fails the sign-in.

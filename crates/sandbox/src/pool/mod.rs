@@ -58,7 +58,7 @@ struct Inner {
     functions_url: String,
     journal: Journal,
     flows: Mutex<HashMap<String, flow::Flow>>,
-    /// When users have signed out everywhere, in seconds since the epoch.
+    /// When users have signed out everywhere, in milliseconds since the epoch.
     signed_out: Mutex<HashMap<String, u64>>,
 }
 
@@ -96,6 +96,13 @@ impl Fault {
 
 impl From<domain::Unavailable> for Fault {
     fn from(_: domain::Unavailable) -> Self {
+        Self::internal()
+    }
+}
+
+/// No random bytes, or no signature.
+impl From<std::io::Error> for Fault {
+    fn from(_: std::io::Error) -> Self {
         Self::internal()
     }
 }

@@ -5,7 +5,7 @@
 use domain::User;
 use serde_json::{Value, json};
 
-use super::{Answer, CLIENT_ID, Fault, Inner, POOL_ID, REGION};
+use super::{Answer, CLIENT_ID, Inner, POOL_ID, REGION};
 use crate::connect::now_millis;
 use crate::function::random_name;
 
@@ -16,12 +16,11 @@ impl Inner {
     pub(super) fn issue(&self, user: &User) -> Answer {
         let millis = now_millis();
         let now = millis / 1000;
-        let id = || random_name().map_err(|_| Fault::internal());
         let common = json!({
             "sub": user.id.as_str(),
             "iss": issuer(),
-            "origin_jti": id()?,
-            "event_id": id()?,
+            "origin_jti": random_name()?,
+            "event_id": random_name()?,
             "auth_time": now,
             "iat": now,
             "exp": now + LIFETIME,
@@ -31,14 +30,14 @@ impl Inner {
             if let (Some(claims), Value::Object(more)) = (claims.as_object_mut(), more) {
                 claims.extend(more);
             }
-            self.key.sign(&claims).map_err(|_| Fault::internal())
+            self.key.sign(&claims)
         };
         let access = with(json!({
             "token_use": "access",
             "client_id": CLIENT_ID,
             "username": user.id.as_str(),
             "scope": "aws.cognito.signin.user.admin",
-            "jti": id()?,
+            "jti": random_name()?,
             // Beside Cognito's claims: a sign-out and a sign-in may share a second.
             "issued_ms": millis,
         }))?;
@@ -48,7 +47,7 @@ impl Inner {
             "cognito:username": user.id.as_str(),
             "email": user.profile.email,
             "email_verified": user.profile.email.is_some(),
-            "jti": id()?,
+            "jti": random_name()?,
         }))?;
         let tokens = json!({
             "AccessToken": access,

@@ -27,9 +27,7 @@ pub(super) struct Start {
 
 pub(super) async fn start(connect: Connect, caller: Caller, body: Body<Start>) -> Answer {
     let Json(request) = body?;
-    let consume = connect.settings.rules.connect_tokens_work_once;
-    let token = connect.store.redeem(&request.append_token_value, "passkey-append", consume, now_millis())?;
-    let token = token.ok_or_else(|| Problem::invalid("appendTokenValue", "unknown, used or expired"))?;
+    let token = connect.redeem("appendTokenValue", &request.append_token_value, "passkey-append")?;
     let identifier = token.identifier;
     let user = User {
         id: new_id("usr")?,

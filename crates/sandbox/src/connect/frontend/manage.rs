@@ -6,9 +6,9 @@ use axum::Json;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::ceremonies;
 use super::super::problem::Problem;
 use super::super::store::StoredPasskey;
-use super::super::{ceremonies, now_millis};
 use super::{Answer, Body, Caller, Connect, Init};
 
 pub(super) async fn init(connect: Connect, caller: Caller, body: Body<Init>) -> Answer {
@@ -24,11 +24,9 @@ pub(super) struct List {
     connect_token: String,
 }
 
-/// A list token works for as long as it lives: the component uses one for every refresh.
 pub(super) async fn list(connect: Connect, body: Body<List>) -> Answer {
     let Json(request) = body?;
-    let token = connect.store.redeem(&request.connect_token, "passkey-list", false, now_millis())?;
-    let token = token.ok_or_else(|| Problem::invalid("connectToken", "unknown, used or expired"))?;
+    let token = connect.redeem("connectToken", &request.connect_token, "passkey-list")?;
     let passkeys = match connect.store.user(&token.identifier)? {
         Some(user) => connect.store.passkeys(&user.id)?,
         None => Vec::new(),
@@ -71,9 +69,7 @@ pub(super) struct Delete {
 
 pub(super) async fn delete(connect: Connect, body: Body<Delete>) -> Answer {
     let Json(request) = body?;
-    let consume = connect.settings.rules.connect_tokens_work_once;
-    let token = connect.store.redeem(&request.connect_token, "passkey-delete", consume, now_millis())?;
-    let token = token.ok_or_else(|| Problem::invalid("connectToken", "unknown, used or expired"))?;
+    let token = connect.redeem("connectToken", &request.connect_token, "passkey-delete")?;
     let user = connect.store.user(&token.identifier)?;
     let user = user.ok_or_else(|| Problem::not_found("no such passkey"))?;
     if !connect.store.delete_passkey(&user.id, &request.credential_id)? {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::problem::{self, Problem};
-use super::store::StoredPasskey;
+use super::store::{ConnectToken, StoredPasskey};
 use super::{Inner, agent, new_id, now_millis, record};
 use crate::journal::{Lane, Note, Outcome};
 
@@ -137,6 +137,14 @@ impl Inner {
         }
         clients.insert(process, handle);
         Ok(answer)
+    }
+
+    /// Redeems a connect token, which the request has in `field`.
+    fn redeem(&self, field: &'static str, secret: &str, kind: &str) -> Result<ConnectToken, Problem> {
+        // A list token works for as long as it lives: the component uses one for every refresh.
+        let consume = kind != "passkey-list" && self.settings.rules.connect_tokens_work_once;
+        let token = self.store.redeem(secret, kind, consume, now_millis())?;
+        token.ok_or_else(|| Problem::invalid(field, "unknown, used or expired"))
     }
 
     /// The browser behind a process.
