@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use lambda::{Action, CallerPolicy, Edge, HttpEdge, Invocation, TriggerEdge};
 use sandbox::Host;
 use sandbox::sample::{self, MADE_AT, SECRET, Sample};
+use sandbox::site::Place;
 use serde_json::{Value, json};
 use settings::Settings;
 
@@ -20,7 +21,8 @@ impl World {
         let state = tempfile::tempdir().unwrap();
         let store = sqlite::Store::new(state.path().join("store.sqlite"), Duration::from_secs(5));
         store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
-        let host = Host::start(0, Vec::new(), std::sync::Arc::new(|_, _| {})).await.unwrap();
+        let place = Place::take(0).await.unwrap();
+        let host = Host::start(place, Vec::new(), std::sync::Arc::new(|_, _| {})).await.unwrap();
         Self { host, state }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::invoke::{self, Via};
 use sandbox::sample::{self, Sample};
+use sandbox::site::Place;
 use sandbox::{ACTIONS, FUNCTIONS, Host};
 use serde_json::{Value, json};
 use tests::host::{free_port, secret};
@@ -95,7 +96,8 @@ async fn every_sample_under_cargo_lambda() {
     let folder = tempfile::tempdir().unwrap();
     let store = sqlite::Store::new(folder.path().join("store.sqlite"), Duration::from_secs(5));
     store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
-    let corbado = Host::start(0, Vec::new(), std::sync::Arc::new(|_, _| {})).await.unwrap();
+    let place = Place::take(0).await.unwrap();
+    let corbado = Host::start(place, Vec::new(), std::sync::Arc::new(|_, _| {})).await.unwrap();
     let corbado_port = corbado.address().port();
     let path = store.path().to_path_buf();
 

@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { freePort } from '../support/free_port.mjs';
+
 // Where `make browser` has installed the tools; they are not kept in the tree.
 const tools = createRequire(join(process.env.BROWSER_TOOLS, 'package.json'));
 const { chromium } = tools('playwright-core');
@@ -31,7 +33,8 @@ export class Sandbox {
     const sandbox = new Sandbox();
     sandbox.#more = more;
     sandbox.#state = await mkdtemp(join(tmpdir(), 'sandbox-'));
-    await sandbox.#run('0', '0');
+    // A restart must find them free again.
+    await sandbox.#run(await freePort(), await freePort());
     return sandbox;
   }
 
@@ -44,7 +47,7 @@ export class Sandbox {
     const { SANDBOX, BUNDLE } = process.env;
     this.#process = spawn(
       SANDBOX,
-      ['run', '--port', functionsPort, '--pages-port', port, '--bundle', BUNDLE, ...this.#more],
+      ['run', '--port', `${functionsPort}`, '--pages-port', `${port}`, '--bundle', BUNDLE, ...this.#more],
       { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, XDG_STATE_HOME: this.#state } },
     );
     const lines = createInterface({ input: this.#process.stdout });

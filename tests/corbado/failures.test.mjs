@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { ACTIONS, freePort, json, names, newSecret, paste, plain, stub, verify } from './support.mjs';
+import { freePort } from '../support/free_port.mjs';
+import { ACTIONS, json, names, newSecret, paste, plain, stub, verify } from './support.mjs';
 
 const WITHIN_MS = 10_000;
 

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { ACTIONS, freePort, newSecret, paste, plain, REPOSITORY, temporary } from './support.mjs';
+import { freePort } from '../support/free_port.mjs';
+import { ACTIONS, newSecret, paste, plain, REPOSITORY, temporary } from './support.mjs';
 
 const BINARIES = process.env.BINARIES || join(REPOSITORY, 'target/debug');
 /** When the samples below events/ were made, in seconds since the epoch. */

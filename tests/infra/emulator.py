@@ -1,6 +1,7 @@
 """ministack on a free port of loopback, with IAM enforced; stopped by its own process id."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -15,9 +16,15 @@ REGION = "eu-central-1"
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port below those that the system hands out by itself, so that it stays free until the emulator takes it."""
+    while True:
+        port = random.randrange(11_000, 31_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Emulator:

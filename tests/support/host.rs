@@ -1,12 +1,15 @@
 //! The real binaries under the local host, their logs kept.
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sandbox::Host;
 use sandbox::function::Settings;
+use sandbox::site::Place;
 use serde_json::Value;
 use tempfile::TempDir;
 use webhooks::SigningSecret;
@@ -76,8 +79,8 @@ impl TestHost {
         store.seed(&sqlite::seed::DEMO_USERS).await.unwrap();
 
         // The stand-in for Corbado is on the host's own port, so that must be known first.
-        let port = free_port();
-        let mut environment: HashMap<String, String> = sandbox::host::corbado_settings(port)
+        let place = Place::take(0).await.unwrap();
+        let mut environment: HashMap<String, String> = sandbox::host::corbado_settings(place.port())
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
@@ -104,7 +107,7 @@ impl TestHost {
         let log = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&log);
         let host = Host::start(
-            port,
+            place,
             functions,
             Arc::new(move |_function, line| sink.lock().unwrap().push(line.to_owned())),
         );
@@ -161,7 +164,17 @@ impl TestHost {
     }
 }
 
-/// A port that is free now.
+/// A port for another process, or for nobody.
+///
+/// It stays free: it is below those that the system gives to whoever asks for any port, or connects (from 32768 on Linux,
+/// from 49152 elsewhere), no call returns one twice, and another process begins elsewhere.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let port = 11_000 + (std::process::id() * 101 + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = u16::try_from(port).unwrap();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::function::{Function, LogSink, Outcome, Settings, random_name};
 use crate::runtime_api::{MAX_PAYLOAD, RuntimeApi};
+use crate::site::Place;
 use crate::{FUNCTIONS, corbado, gateway, guard, sample};
 
 /// A running local host. Dropping it stops it and all its processes.
@@ -31,10 +32,9 @@ pub struct Host {
 type Functions = Arc<HashMap<String, Function>>;
 
 impl Host {
-    /// Starts on 127.0.0.1; port 0 takes a free one. `log` gets every line that a function writes.
-    pub async fn start(port: u16, functions: Vec<Settings>, log: LogSink) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let address = listener.local_addr()?;
+    /// Starts at `place`. `log` gets every line that a function writes.
+    pub async fn start(place: Place, functions: Vec<Settings>, log: LogSink) -> std::io::Result<Self> {
+        let (listener, address) = place.into_parts();
         // A port of its own: who may invoke must not be able to answer in a function's place.
         let runtime_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let runtime_address = runtime_listener.local_addr()?.to_string();

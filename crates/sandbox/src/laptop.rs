@@ -71,9 +71,8 @@ impl Laptop {
             Some(port) => Some(take(port).await?),
             None => None,
         };
-        let functions = take(options.functions_port).await?;
-        let functions_port = functions.port();
-        drop(functions);
+        let functions_place = take(options.functions_port).await?;
+        let functions_port = functions_place.port();
         let journal = Journal::default();
         let pool = options.pool.as_ref();
         let environment =
@@ -84,7 +83,7 @@ impl Laptop {
             // Nobody else runs this one.
             functions.retain(|function| function.name == crate::demo::FOR_POOL);
         }
-        let host = Host::start(functions_port, functions, noting(&journal, log)).await?;
+        let host = Host::start(functions_place, functions, noting(&journal, log)).await?;
         let functions_url =
             options.actions_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{functions_port}"));
 

@@ -41,6 +41,11 @@ impl Place {
         self.1.port()
     }
 
+    /// What to serve on, and where.
+    pub(crate) fn into_parts(self) -> (TcpListener, SocketAddr) {
+        (self.0, self.1)
+    }
+
     /// Serves `router` to programs of this machine, to pages of its own, and to those of `allowed` origins.
     pub fn serve(self, router: Router, allowed: &[String]) -> Site {
         let allowed: Arc<[String]> = allowed.into();
