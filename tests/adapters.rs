@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{
     Candidate, Claim, MfaPolicy, MfaState, NoGrant, NotVerified, PasskeyVerifier, ProviderSignIn,
@@ -14,7 +14,9 @@ use sandbox::sample;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tests::forge::Forged;
-use tests::stub::{Authority, Reaction, Received, Stub, aws_error, json};
+use tests::stub::{
+    Authority, GENEROUS, HASTY, Reaction, Received, STALLED, Stub, aws_error, json, limit_for,
+};
 use tests::suites;
 
 fn id(text: &str) -> UserIdentifier {
@@ -109,7 +111,7 @@ fn cognito(stub: &Stub, more: &[(&str, &str)]) -> cognito::Directory {
         ("AWS_SESSION_TOKEN", "session-token"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
-        ("UPSTREAM_TIMEOUT_MS", "300"),
+        GENEROUS,
     ];
     pairs.extend(more);
     let mut settings = tests::settings(&pairs);
@@ -324,7 +326,7 @@ type Fault = (Reaction, usize, &'static str);
 #[tokio::test]
 async fn cognito_failures_are_retried_and_named() {
     let slow = || Reaction::After(Duration::from_secs(5), Box::new(Reaction::Reset));
-    let rows: [Fault; 13] = [
+    let rows: [Fault; 14] = [
         (
             aws_error(400, "TooManyRequestsException"),
             3,
@@ -358,10 +360,11 @@ async fn cognito_failures_are_retried_and_named() {
         (json(200, &json!({})), 1, "cognito: unreadable"),
         (Reaction::Reset, 3, "cognito: transport"),
         (slow(), 3, "cognito: timeout"),
+        (STALLED, 3, "cognito: timeout"),
     ];
     for (reaction, attempts, expected) in rows {
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let cause = cognito(&stub, &[]).find(&id("ada")).await.unwrap_err();
+        let cause = cognito(&stub, &[limit_for(expected)]).find(&id("ada")).await.unwrap_err();
         assert_eq!(cause.to_string(), expected);
         assert_eq!(stub.received().len(), attempts, "{expected}");
         assert!(!format!("{cause:?} {cause}").contains("planted"), "{cause:?}");
@@ -434,7 +437,7 @@ fn sign_in(stub: &Stub, more: &[(&str, &str)]) -> cognito::SignIn {
         ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
         ("AWS_SECRET_ACCESS_KEY", "planted-secret"),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", url.as_str()),
-        ("UPSTREAM_TIMEOUT_MS", "300"),
+        HASTY,
     ];
     pairs.extend(more);
     let mut settings = tests::settings(&pairs);
@@ -595,7 +598,7 @@ fn verifier(url: &str, more: &[(&str, &str)]) -> corbado::Verifier {
         ("CORBADO_PROJECT_ID", "pro-sandbox"),
         ("CORBADO_BACKEND_API_URL", url),
         ("CORBADO_API_SECRET", "planted-secret"),
-        ("UPSTREAM_TIMEOUT_MS", "300"),
+        GENEROUS,
     ];
     pairs.extend(more);
     let mut settings = tests::settings(&pairs);
@@ -681,23 +684,15 @@ async fn corbado_is_never_asked_twice_and_only_success_is_success() {
         (Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"verif"), "corbado: transport"),
         (Reaction::Reset, "corbado: transport"),
         (slow(verdict(json!("success"))), "corbado: timeout"),
+        (STALLED, "corbado: timeout"),
     ];
     for (reaction, expected) in rows {
         let shown = format!("{reaction:.200?}");
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let error = verify(&verifier(&stub.url(), &[])).await.unwrap_err();
+        let error = verify(&verifier(&stub.url(), &[limit_for(expected)])).await.unwrap_err();
         assert_eq!(error.to_string(), expected, "{shown}");
         assert_eq!(stub.received().len(), 1, "{shown}");
     }
-}
-
-#[tokio::test]
-async fn corbado_that_stalls_amid_the_body_costs_no_more_than_the_time_limit() {
-    let stub = Stub::start(|_, _| Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{")).await;
-    let started = Instant::now();
-    assert!(verify(&verifier(&stub.url(), &[])).await.is_err());
-    // The limit is 300 ms; anything near the hang of a lost connection would be minutes.
-    assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -764,13 +759,12 @@ async fn only_the_configured_roots_are_trusted() {
     let stub = Stub::start_tls(&authority, success).await;
     let under_another_name = stub.url().replace("localhost", "127.0.0.1");
 
-    let generous = ("UPSTREAM_TIMEOUT_MS", "10000");
-    let trusting = verifier(&stub.url(), &[generous, ("TLS_ROOTS_FILE", &roots)]);
+    let trusting = verifier(&stub.url(), &[("TLS_ROOTS_FILE", &roots)]);
     assert_eq!(verify(&trusting).await, Ok(id("usr-ada")));
     for (url, more) in [
-        (stub.url(), vec![generous]),
-        (stub.url(), vec![generous, ("TLS_ROOTS_FILE", other_roots.as_str())]),
-        (under_another_name, vec![generous, ("TLS_ROOTS_FILE", roots.as_str())]),
+        (stub.url(), vec![]),
+        (stub.url(), vec![("TLS_ROOTS_FILE", other_roots.as_str())]),
+        (under_another_name, vec![("TLS_ROOTS_FILE", roots.as_str())]),
     ] {
         let error = verify(&verifier(&url, &more)).await.unwrap_err();
         assert_eq!(error.to_string(), "corbado: transport", "{url} {more:?}");
@@ -779,9 +773,9 @@ async fn only_the_configured_roots_are_trusted() {
 
     // The AWS client shares the TLS configuration.
     let stub = Stub::start_tls(&authority, |_, _| json(200, &user(&[], json!([])))).await;
-    let trusting = cognito(&stub, &[generous, ("TLS_ROOTS_FILE", &roots)]);
+    let trusting = cognito(&stub, &[("TLS_ROOTS_FILE", &roots)]);
     assert!(trusting.find(&id("ada")).await.unwrap().is_some());
-    let error = cognito(&stub, &[generous]).find(&id("ada")).await.unwrap_err();
+    let error = cognito(&stub, &[]).find(&id("ada")).await.unwrap_err();
     assert_eq!(error.to_string(), "cognito: transport");
     assert_eq!(stub.received().len(), 1);
 }

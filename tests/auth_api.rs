@@ -10,7 +10,7 @@ use tests::api::{Answer, Call, login, token};
 use tests::auth_system::{AuthSystem, Proof};
 use tests::forge::with_claims;
 use tests::host::{ORIGIN, TestHost};
-use tests::stub::{Reaction, Received, Stub, json};
+use tests::stub::{GENEROUS, HASTY, Reaction, Received, STALLED, Stub, json};
 
 /// Signs Ada in by the older endpoint.
 async fn ada(host: &TestHost) -> String {
@@ -393,10 +393,6 @@ async fn failed_verdicts_lock_nobody_out() {
     assert_eq!(statuses, [401, 401, 401, 429, 429, 200], "{answers:?}");
 }
 
-fn corbado_settings(stub: &Stub) -> [(&'static str, String); 2] {
-    [("CORBADO_BACKEND_API_URL", stub.url()), ("UPSTREAM_TIMEOUT_MS", "500".into())]
-}
-
 /// Whatever Corbado answers, there is an answer, and only `success` opens a session.
 #[tokio::test(flavor = "multi_thread")]
 async fn corbado_failing_is_an_answer() {
@@ -418,13 +414,14 @@ async fn corbado_failing_is_an_answer() {
         (Reaction::Answer(200, vec![], "<html>planted</html>".into()), unavailable),
         (Reaction::Reset, unavailable),
         (slow, unavailable),
+        (STALLED, unavailable),
     ];
     for (reaction, expected) in rows {
+        let waits = matches!(reaction, Reaction::After(..) | Reaction::Stall(_));
+        let limit = if waits { HASTY } else { GENEROUS };
         let shown = format!("{reaction:.100?}");
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let settings = corbado_settings(&stub);
-        let pairs: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let host = TestHost::start(&pairs).await;
+        let host = TestHost::start(&[("CORBADO_BACKEND_API_URL", &stub.url()), limit]).await;
         let answer = login(&token("signed-passkey-data")).send(&host).await;
         assert_eq!(answer.refusal(), expected, "{shown}");
         assert!(!answer.body.to_string().contains("planted") && answer.cookies.is_empty());
@@ -444,12 +441,12 @@ async fn corbado_failing_is_an_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connect_token_requests_are_as_corbado_describes_them() {
     let stub = Stub::start(|_, _| json(200, &json!({"id": "ctk-1", "secret": "ctk1_x"}))).await;
-    let corbado = corbado_settings(&stub);
     let mut requests = Vec::new();
     for more in
         [vec![], vec![("CONNECT_TOKEN_IDENTIFIER", "email"), ("CONNECT_TOKEN_LIFETIME_SECONDS", "120")]]
     {
-        let mut pairs: Vec<_> = corbado.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let url = stub.url();
+        let mut pairs = vec![("CORBADO_BACKEND_API_URL", url.as_str())];
         pairs.extend(more);
         let host = TestHost::start(&pairs).await;
         let invoked = by_post_login(&host, "usr-ada").await;

@@ -18,7 +18,7 @@ use outbound::{Https, Trust};
 use serde_json::{Value, json};
 use tests::dynamodb::{Moto, Pairs, client, create_table};
 use tests::emulator::Emulator;
-use tests::stub::{Reaction, Received, Stub, aws_error, json};
+use tests::stub::{GENEROUS, Reaction, Received, STALLED, Stub, aws_error, json, limit_for};
 use tests::suites;
 
 fn id(text: &str) -> UserIdentifier {
@@ -227,7 +227,7 @@ async fn a_lost_answer_is_no_replay_and_no_failed_login() {
 
 // ---- against exact answers ----
 
-fn scripted(stub: &Stub) -> Table {
+fn scripted(stub: &Stub, limit: (&'static str, &str)) -> Table {
     let pairs = [
         ("DYNAMODB_TABLE", " table ".to_owned()),
         ("AWS_REGION", "eu-central-1".into()),
@@ -235,7 +235,7 @@ fn scripted(stub: &Stub) -> Table {
         ("AWS_SECRET_ACCESS_KEY", "planted-secret".into()),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9".into()),
         ("AWS_ENDPOINT_URL_DYNAMODB", stub.url()),
-        ("UPSTREAM_TIMEOUT_MS", "300".into()),
+        (limit.0, limit.1.into()),
     ];
     table(&pairs, &[])
 }
@@ -253,7 +253,7 @@ fn item() -> Value {
 
 #[tokio::test]
 async fn failures_are_retried_and_named() {
-    let slow = || Reaction::After(Duration::from_secs(5), Box::new(Reaction::Reset));
+    let slow = || Reaction::After(Duration::from_secs(60), Box::new(Reaction::Reset));
     let rows = [
         (
             aws_error(400, "ProvisionedThroughputExceededException"),
@@ -278,10 +278,12 @@ async fn failures_are_retried_and_named() {
         (Reaction::Answer(200, vec![], "<html>planted</html>".into()), 1, "dynamodb: unreadable, status 200"),
         (Reaction::Reset, 3, "dynamodb: transport"),
         (slow(), 3, "dynamodb: timeout"),
+        (STALLED, 3, "dynamodb: timeout"),
     ];
     for (reaction, attempts, expected) in rows {
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let cause = scripted(&stub).find(session_id(1).key(), at(0)).await.unwrap_err();
+        let table = scripted(&stub, limit_for(expected));
+        let cause = table.find(session_id(1).key(), at(0)).await.unwrap_err();
         assert_eq!(cause.to_string(), expected);
         assert_eq!(stub.received().len(), attempts, "{expected}");
         assert!(!format!("{cause:?} {cause}").contains("planted"), "{cause:?}");
@@ -292,7 +294,7 @@ async fn failures_are_retried_and_named() {
 #[tokio::test]
 async fn every_operation_tells_of_a_failure() {
     let stub = Stub::start(|_, _| aws_error(400, "AccessDeniedException")).await;
-    let table = scripted(&stub);
+    let table = scripted(&stub, GENEROUS);
     let key = session_id(1).key();
     let causes = [
         table.create(key, &session("planted")).await.unwrap_err(),
@@ -323,7 +325,7 @@ async fn a_condition_that_is_not_met_is_an_answer() {
         [failed(code), failed(&format!("com.amazonaws.dynamodb.v20120810#{code}")), aws_error(400, code)];
     for reaction in spelt {
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let table = scripted(&stub);
+        let table = scripted(&stub, GENEROUS);
         let key = session_id(1).key();
         assert_eq!(table.claim(webhook("msg_1"), at(9), at(0)).await, Ok(Claim::Replayed));
         let hit = table.hit(RateKey::new("login", "a"), 3, at(50)).await;
@@ -341,7 +343,7 @@ async fn a_condition_that_is_not_met_is_an_answer() {
 #[tokio::test]
 async fn sessions_are_read_consistently_and_only_whole() {
     let stub = Stub::start(|_, _| json(200, &json!({"Item": item()}))).await;
-    let table = scripted(&stub);
+    let table = scripted(&stub, GENEROUS);
     let key = session_id(1).key();
     assert_eq!(table.find(key, at(599)).await, Ok(Some(session("ada"))));
     assert_eq!(table.find(key, at(600)).await, Ok(None), "expired, and not yet cleared away");
@@ -369,7 +371,7 @@ async fn sessions_are_read_consistently_and_only_whole() {
             None => drop(item.as_object_mut().unwrap().remove(name)),
         }
         let stub = Stub::start(move |_, _| json(200, &json!({"Item": item}))).await;
-        let cause = scripted(&stub).find(key, at(0)).await.unwrap_err();
+        let cause = scripted(&stub, GENEROUS).find(key, at(0)).await.unwrap_err();
         assert_eq!(format!("{cause}"), "dynamodb: unreadable", "{name} {value:?}");
         assert!(!format!("{cause:?}").contains("planted"), "{cause:?}");
     }
@@ -406,7 +408,7 @@ async fn revoke_all_takes_all_pages_and_what_a_batch_leaves_over() {
         }
     })
     .await;
-    scripted(&stub).revoke_all(&id("ada")).await.unwrap();
+    scripted(&stub, GENEROUS).revoke_all(&id("ada")).await.unwrap();
     let received = stub.received();
     let operations: Vec<_> = received.iter().map(Received::operation).collect();
     let (query, batch, delete) = ("Query", "BatchWriteItem", "DeleteItem");
@@ -423,6 +425,6 @@ async fn revoke_all_takes_all_pages_and_what_a_batch_leaves_over() {
         _ => json(200, &json!({})),
     })
     .await;
-    let cause = scripted(&stub).revoke_all(&id("ada")).await.unwrap_err();
+    let cause = scripted(&stub, GENEROUS).revoke_all(&id("ada")).await.unwrap_err();
     assert_eq!(cause.to_string(), "dynamodb: unreadable");
 }

@@ -446,7 +446,7 @@ async fn the_deadline_is_kept() {
 /// A store that is read-only or locked is an answer, and works again once it can be used.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_used_is_an_answer() {
-    let host = TestHost::start(&[("UPSTREAM_TIMEOUT_MS", "200")]).await;
+    let host = TestHost::start(&[("UPSTREAM_TIMEOUT_MS", "1000")]).await;
     let event = r#"{"userId":"usr-ada"}"#;
     let held = rusqlite::Connection::open(host.store.path()).unwrap();
     held.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -13,7 +13,7 @@ use outbound::{Https, Trust};
 use serde_json::{Value, json};
 use tests::auth_system::contract::{Body, Contract};
 use tests::auth_system::{AuthSystem, Proof};
-use tests::stub::{Reaction, Stub, json};
+use tests::stub::{GENEROUS, Reaction, STALLED, Stub, json, limit_for};
 use tests::suites;
 use webhooks::SigningSecret;
 
@@ -49,7 +49,7 @@ fn try_system(pairs: &[(&str, &str)]) -> Result<rest::AuthSystem, String> {
 
 /// The adapter with a time limit that a busy machine keeps.
 fn system(url: &str, credential: (&str, &str)) -> rest::AuthSystem {
-    try_system(&[("AUTH_SYSTEM_URL", url), credential, ("UPSTREAM_TIMEOUT_MS", "10000")]).unwrap()
+    try_system(&[("AUTH_SYSTEM_URL", url), credential, GENEROUS]).unwrap()
 }
 
 /// Calls an operation of the file by its name, with the arguments of the file's first example.
@@ -410,7 +410,8 @@ async fn failures_are_named_and_repeated_where_that_may_help() {
     let planted = json!({"user": null, "error": "planted", "code": "planted"});
     let html = |status| Reaction::Answer(status, vec![], "<html>planted</html>".into());
     let elsewhere = Reaction::Answer(307, vec![("location", "/users/planted".into())], String::new());
-    let rows: [(Reaction, usize, &str); 16] = [
+    let slow = Reaction::After(Duration::from_secs(60), Box::new(json(200, &json!({"user": null}))));
+    let rows: [(Reaction, usize, &str); 18] = [
         (json(400, &planted), 1, "auth-system: refused, status 400"),
         (json(401, &planted), 1, "auth-system: credential, status 401"),
         (json(403, &planted), 1, "auth-system: credential, status 403"),
@@ -431,26 +432,18 @@ async fn failures_are_named_and_repeated_where_that_may_help() {
         ),
         (Reaction::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\xfe"), 1, UNREADABLE),
         (Reaction::Reset, 3, "auth-system: transport"),
+        (slow, 3, "auth-system: timeout"),
+        (STALLED, 3, "auth-system: timeout"),
     ];
     for (reaction, attempts, expected) in rows {
         let shown = format!("{reaction:.100?}");
         let stub = Stub::start(move |_, _| reaction.clone()).await;
-        let cause = UserDirectory::find(&system(&stub.url(), BEARER), &id("ada")).await.unwrap_err();
+        let settings = [("AUTH_SYSTEM_URL", &*stub.url()), BEARER, limit_for(expected)];
+        let cause = UserDirectory::find(&try_system(&settings).unwrap(), &id("ada")).await.unwrap_err();
         assert_eq!(cause.to_string(), expected, "{shown}");
         assert_eq!(stub.received().len(), attempts, "{shown}");
         assert!(!format!("{cause:?} {cause}").contains("planted"), "{cause:?}");
     }
-}
-
-#[tokio::test]
-async fn a_slow_answer_is_awaited_for_the_time_limit_of_each_attempt() {
-    let answer = json(200, &json!({"user": null}));
-    let stub =
-        Stub::start(move |_, _| Reaction::After(Duration::from_secs(5), Box::new(answer.clone()))).await;
-    let hasty = [("AUTH_SYSTEM_URL", &*stub.url()), BEARER, ("UPSTREAM_TIMEOUT_MS", "300")];
-    let cause = UserDirectory::find(&try_system(&hasty).unwrap(), &id("ada")).await.unwrap_err();
-    assert_eq!(cause.to_string(), "auth-system: timeout");
-    assert_eq!(stub.received().len(), 3);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use secrets::{Name, Secret};
 use serde_json::{Value, json};
 use tests::emulator::Emulator;
 use tests::host::TestHost;
-use tests::stub::{Reaction, Stub, aws_error, json};
+use tests::stub::{GENEROUS, Reaction, Stub, aws_error, json};
 use webhooks::SigningSecret;
 
 const ARN: &str = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:one-AbCdEf";
@@ -28,7 +28,7 @@ fn secret(stub: &Stub, clock: fn() -> std::time::SystemTime) -> Secret<SecretStr
         ("AWS_ACCESS_KEY_ID", "AKIDTEST"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &stub.url()),
-        ("UPSTREAM_TIMEOUT_MS", "300"),
+        GENEROUS,
     ]);
     let parse = |text: &SecretString| (text.expose_secret() != "malformed").then(|| text.clone());
     let secret = Secret::with_clock(&mut settings, NAME, "a secret", parse, clock);

@@ -47,8 +47,22 @@ pub enum Reaction {
     After(Duration, Box<Reaction>),
     /// Sends these bytes and closes.
     Raw(&'static [u8]),
+    /// Sends these bytes, and nothing for a minute.
+    Stall(&'static [u8]),
     /// Resets the connection.
     Reset,
+}
+
+/// Promises a body, begins it, and sends no more.
+pub const STALLED: Reaction = Reaction::Stall(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{");
+
+/// A time limit for calls that are to run into one; other calls get [`GENEROUS`], since a test's machine may be busy.
+pub const HASTY: (&str, &str) = ("UPSTREAM_TIMEOUT_MS", "300");
+pub const GENEROUS: (&str, &str) = ("UPSTREAM_TIMEOUT_MS", "10000");
+
+/// The one that fits what is expected.
+pub fn limit_for(expected: &str) -> (&'static str, &'static str) {
+    if expected.ends_with("timeout") { HASTY } else { GENEROUS }
 }
 
 /// Answers with JSON.
@@ -219,6 +233,12 @@ async fn serve(
             Reaction::Raw(bytes) => {
                 stream.write_all(bytes).await?;
                 return stream.shutdown().await;
+            }
+            Reaction::Stall(bytes) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                return stream.reset();
             }
             Reaction::Reset | Reaction::After(..) => return stream.reset(),
         }
