@@ -51,7 +51,7 @@ attacks: tools compile deployable ## Attack the real binaries: a table of attack
 # Of inputs there is no end, so the time decides.
 fuzz: compile ## Fuzz each parser for FUZZ_SECONDS (10).
 	BOLERO_RANDOM_ITERATIONS=1000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_SECONDS),10)000 \
-		cargo test --workspace --locked --test fuzz -- --nocapture --test-threads 1
+		cargo test --workspace --locked --test fuzz -- --nocapture
 
 chaos: compile ## Let systems fail and kill processes under 20 500 calls (CHAOS_SEED=1).
 	CHAOS_SEED=$(or $(CHAOS_SEED),1) CHAOS_APPENDS=10000 CHAOS_LOGINS=10000 CHAOS_CHALLENGES=500 \
