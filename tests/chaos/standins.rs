@@ -18,6 +18,9 @@ use crate::queue::Queue;
 /// How long the functions wait for an answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
 
+/// What the functions present to the authentication system, and what tells them from those of other tests.
+pub(crate) const CREDENTIAL: (&str, &str) = ("AUTH_SYSTEM_BEARER_TOKEN", "chaos");
+
 /// What the systems know in the end.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -206,10 +209,15 @@ fn function(subject: &str) -> &str {
     subject.split_once('/').map_or("", |(function, _)| function)
 }
 
-/// Kills a process of a function: one that this test has started.
+/// Kills a process of a function: one that the storm has started.
 fn kill_one(function: &str) {
     let own = std::process::id().to_string();
+    let mark = format!("\0{}={}\0", CREDENTIAL.0, CREDENTIAL.1);
     let is_ours = |pid: &str| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !format!("\0{}", String::from_utf8_lossy(&environment)).contains(&mark) {
+            return false;
+        }
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let Some((name, rest)) = stat.split_once(") ") else { return false };
         // The kernel keeps 15 characters of a name.

@@ -16,7 +16,7 @@ use tests::host::TestHost;
 
 use crate::later::{self, Later, Put};
 use crate::plan::Plan;
-use crate::standins::{Known, StandIns, TIMEOUT};
+use crate::standins::{CREDENTIAL, Known, StandIns, TIMEOUT};
 
 /// How long an invocation may take.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -131,7 +131,7 @@ impl Storm {
             let mut settings = vec![
                 ("AUTH_SYSTEM", "rest"),
                 ("AUTH_SYSTEM_URL", &url),
-                ("AUTH_SYSTEM_BEARER_TOKEN", "chaos"),
+                CREDENTIAL,
                 ("SESSION_STORE", store),
                 ("REPLAY_STORE", "embedded"),
                 ("CORBADO_BACKEND_API_URL", &url),
