@@ -83,7 +83,6 @@ impl Laptop {
             // Nobody else runs this one.
             functions.retain(|function| function.name == crate::demo::FOR_POOL);
         }
-        let host = Host::start(functions_place, functions, noting(&journal, log)).await?;
         let functions_url =
             options.actions_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{functions_port}"));
 
@@ -119,6 +118,8 @@ impl Laptop {
             bundle: options.bundle,
             project_id: corbado::PROJECT_ID.to_owned(),
         };
+        // Not before all is there that functions and pages need: whoever is answered may go on at once.
+        let host = Host::start(functions_place, functions, noting(&journal, log)).await?;
         let allowed = &options.allowed_origins;
         let frontend = |url: String| readable(connect.frontend(&url), allowed);
         let frontend_api = frontend_api.map(|place| {
