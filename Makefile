@@ -37,7 +37,7 @@ watch: tools compile web ## The same with the functions under cargo-lambda: edit
 	$(SANDBOX) watch --port $(PORT) --pages-port $(PAGES_PORT) $(ARGS) --cargo-lambda $(TOOLS)/bin/cargo-lambda
 
 test: tools compile deployable web browser api-tools test-shims test-infra ## Run all tests; installs what they need below target/.
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 
 test-shims: compile web ## Run what is pasted into Corbado against the real functions.
 	node --test --test-reporter=spec tests/corbado/*.test.mjs
