@@ -1,7 +1,7 @@
 //! The local host: invocations by name and function URLs, on one loopback port.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ impl Host {
     pub async fn start(place: Place, functions: Vec<Settings>, log: LogSink) -> std::io::Result<Self> {
         let (listener, address) = place.into_parts();
         // A port of its own: who may invoke must not be able to answer in a function's place.
-        let runtime_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let runtime_address = runtime_listener.local_addr()?.to_string();
+        let (runtime_listener, runtime_address) = Place::take(0).await?.into_parts();
+        let runtime_address = runtime_address.to_string();
         let api = RuntimeApi::default();
         let functions: Functions = Arc::new(
             functions
