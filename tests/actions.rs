@@ -238,17 +238,23 @@ async fn answers_that_are_none_are_failures() {
 
 #[tokio::test]
 async fn an_action_has_its_time_and_no_more() {
-    let stub = Stub::start(|_, _| {
-        Reaction::After(Duration::from_secs(30), Box::new(stub::json(200, &json!({"identifier": "ada"}))))
+    let stub = Stub::start(|_, before| {
+        let seconds = if before == 0 { 1 } else { 30 };
+        Reaction::After(
+            Duration::from_secs(seconds),
+            Box::new(stub::json(200, &json!({"identifier": "ada"}))),
+        )
     });
     let stub = stub.await;
     let target = Target { url: stub.url(), secret: host::secret() };
     let targets = BTreeMap::from([("pre-login".to_owned(), target)]);
     let connect = TestConnect::with(Rules::default(), targets).await;
     let mut browser = browser_of(&connect, "ada").await;
+    assert_ne!(browser.start("ada").await, "", "slow, and awaited");
     assert_eq!(browser.start("ada").await, "", "awaited, it would have known her");
     connect.connect.switch(faults(&[("pre-login", Fault::TimesOut)]));
     assert_eq!(browser.start("ada").await, "");
-    assert_eq!(runs(&connect), vec![("pre-login".to_owned(), None, Outcome::Failed); 2]);
-    assert_eq!(stub.received().len(), 1, "one that is switched off is not called");
+    assert_eq!(runs(&connect)[0], ("pre-login".to_owned(), Some(200), Outcome::Done));
+    assert_eq!(runs(&connect)[1..], vec![("pre-login".to_owned(), None, Outcome::Failed); 2]);
+    assert_eq!(stub.received().len(), 2, "one that is switched off is not called");
 }

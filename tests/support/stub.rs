@@ -57,7 +57,7 @@ pub enum Reaction {
 pub const STALLED: Reaction = Reaction::Stall(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n{");
 
 /// A time limit for calls that are to run into one; other calls get [`GENEROUS`], since a test's machine may be busy.
-pub const HASTY: (&str, &str) = ("UPSTREAM_TIMEOUT_MS", "300");
+pub const HASTY: (&str, &str) = ("UPSTREAM_TIMEOUT_MS", "500");
 pub const GENEROUS: (&str, &str) = ("UPSTREAM_TIMEOUT_MS", "10000");
 
 /// The one that fits what is expected.
